@@ -1,0 +1,79 @@
+"""Files and standard input as documents."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from engine.documents.document import Document, Limits
+from engine.documents.json_source import load_json
+from engine.documents.yaml_source import load_yaml
+from engine.errors import DocumentError, Place
+
+DEFAULT_LIMITS = Limits()
+
+
+def is_path_like(text: str) -> bool:
+    """True when `text` names a file rather than a policy, a model or a size."""
+    return text == "-" or "/" in text or "\\" in text or text.endswith((".yaml", ".yml", ".json"))
+
+
+def read_document(source: str | Path, limits: Limits = DEFAULT_LIMITS) -> Document:
+    """The YAML or JSON document in a file, or on standard input where `source` is "-".
+
+    Raises:
+        DocumentError: it can't be read, or is neither YAML nor JSON; with its place.
+    """
+    return parse_document(read_text(source, limits), _name(source), limits)
+
+
+def parse_document(text: str, name: str, limits: Limits = DEFAULT_LIMITS) -> Document:
+    """The YAML or JSON document in `text`; `name` is how messages call it."""
+    if not text.strip():
+        raise DocumentError("the file is empty", place=Place(name, 1, 1))
+    if name.endswith(".json") or (text.lstrip()[0] in "{[" and not name.endswith((".yaml", ".yml"))):
+        return load_json(text, name, limits)
+    return load_yaml(text, name, limits)
+
+
+def read_text(source: str | Path, limits: Limits = DEFAULT_LIMITS) -> str:
+    """The text of a file or of standard input ("-"), decoded as UTF-8, a byte order mark dropped.
+
+    Raises:
+        DocumentError: missing, unreadable, a directory, too large, not UTF-8 text.
+    """
+    name = _name(source)
+    data = _read_bytes(source, name, limits.bytes + 1)
+    if len(data) > limits.bytes:
+        raise DocumentError(f"{name}: larger than {limits.bytes // 2**20} MiB")
+    if b"\x00" in data:
+        raise DocumentError(f"{name}: a binary file, expected YAML or JSON text")
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        raise DocumentError(
+            f"not UTF-8 text: byte 0x{data[error.start]:02x}", place=Place(name, line, column)
+        ) from None
+
+
+def _name(source: str | Path) -> str:
+    return "<stdin>" if source == "-" else str(source)
+
+
+def _read_bytes(source: str | Path, name: str, limit: int) -> bytes:
+    try:
+        if source == "-":
+            return sys.stdin.buffer.read(limit)
+        with open(source, "rb") as file:
+            return file.read(limit)
+    except FileNotFoundError:
+        raise DocumentError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise DocumentError(f"{name}: a directory, expected a file") from None
+    except PermissionError:
+        raise DocumentError(f"{name}: permission denied") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DocumentError(f"{name}: {reason}") from None

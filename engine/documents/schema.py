@@ -1,0 +1,202 @@
+"""Documents held against the JSON Schemas in `schemas/`, faults told in people's words and places."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match, relevance
+from referencing import Registry, Resource
+
+from engine.documents.document import Document
+from engine.documents.resources import shipped
+from engine.errors import DocumentError, Path, Problem, near, quote
+
+_WORDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+    "null": "null",
+}
+_YAML_1_1_BOOLS = {"yes", "no", "on", "off", "y", "n"}
+
+
+def check_schema(document: Document, schema: str) -> None:
+    """Hold a document against `schemas/<schema>.schema.json`.
+
+    Raises:
+        DocumentError: every fault, each with its place.
+    """
+    problems = tuple(
+        problem.at(document.place(problem.path or (), key=problem.message.startswith("unknown field")))
+        for problem in validate(document.value, schema)
+    )
+    if problems:
+        raise DocumentError(problems)
+
+
+def validate(value: Any, schema: str) -> list[Problem]:
+    """What is wrong with `value` by `schemas/<schema>.schema.json`, in document order."""
+    try:
+        errors = sorted(_validator(schema).iter_errors(value), key=lambda error: _order(error.absolute_path))
+    except RecursionError:
+        return [Problem("nested too deeply", path=())]
+    return [problem for error in errors for problem in _problems(error)]
+
+
+def load_schema(name: str) -> dict[str, Any]:
+    """The schema of that name, as it stands in its file."""
+    text = (shipped("schemas") / f"{name}.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+@cache
+def _validator(schema: str) -> Draft202012Validator:
+    resources = [
+        Resource.from_contents(json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(shipped("schemas").glob("*.schema.json"))
+    ]
+    registry: Registry[Any] = resources @ Registry()
+    return Draft202012Validator(load_schema(schema), registry=registry)
+
+
+def _order(path: Any) -> list[tuple[int, Any]]:
+    return [(0, step) if isinstance(step, int) else (1, str(step)) for step in path]
+
+
+def _problems(error: ValidationError) -> Iterator[Problem]:
+    path: Path = tuple(error.absolute_path)
+    if error.validator in ("anyOf", "oneOf") and error.context:
+        yield from _problems(best_match(error.context, key=relevance) or error.context[0])
+        return
+    handler = _HANDLERS.get(str(error.validator))
+    if handler is None:
+        yield Problem(f"{_name(path)}: {error.message[:200]}", path=path)
+        return
+    yield from handler(error, path)
+
+
+def _name(path: Path) -> str:
+    """`a.b[2].c` for a path; the document itself is "the document"."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text or "the document"
+
+
+def _schema(error: ValidationError) -> dict[str, Any]:
+    """The subschema that a value breaks; a boolean one has no keywords to break."""
+    return error.schema if isinstance(error.schema, dict) else {}
+
+
+def _expected(error: ValidationError) -> Any:
+    """What the broken keyword asks for."""
+    return error.validator_value
+
+
+def _instance(error: ValidationError) -> Any:
+    return error.instance
+
+
+def _unknown_field(error: ValidationError, path: Path) -> Iterator[Problem]:
+    known = list(_schema(error).get("properties", {}))
+    patterns = _schema(error).get("patternProperties", {})
+    for key in _instance(error):
+        if key not in known and not patterns:
+            yield Problem(
+                f"unknown field {quote(key)} in {_name(path)}", hint=near(key, known), path=(*path, key)
+            )
+
+
+def _missing_field(error: ValidationError, path: Path) -> Iterator[Problem]:
+    missing = next(name for name in _expected(error) if name not in _instance(error))
+    # jsonschema reports each missing name on its own; the message tells which.
+    for name in _expected(error):
+        if error.message.startswith(repr(name)):
+            missing = name
+    described = _schema(error).get("properties", {}).get(missing, {}).get("description")
+    yield Problem(f"{_name(path)} has no field '{missing}'", hint=described, path=path)
+
+
+def _wrong_type(error: ValidationError, path: Path) -> Iterator[Problem]:
+    allowed = _expected(error) if isinstance(_expected(error), list) else [_expected(error)]
+    expected = " or ".join(_WORDS[name] for name in allowed)
+    hint = None
+    if isinstance(error.instance, str) and error.instance.lower() in _YAML_1_1_BOOLS and "boolean" in allowed:
+        hint = f"{error.instance} is text here; write true or false"
+    elif isinstance(error.instance, (int, float)) and allowed == ["string"]:
+        hint = f'write "{error.instance}" in quotes'
+    yield Problem(f"{_name(path)}: expected {expected}, found {quote(error.instance)}", hint=hint, path=path)
+
+
+def _not_listed(error: ValidationError, path: Path) -> Iterator[Problem]:
+    options = [str(option) for option in _expected(error)]
+    yield Problem(
+        f"{_name(path)}: {quote(error.instance)} is not allowed",
+        hint=near(str(error.instance), options) or "known: " + ", ".join(options),
+        path=path,
+    )
+
+
+def _not_constant(error: ValidationError, path: Path) -> Iterator[Problem]:
+    yield Problem(
+        f"{_name(path)}: expected {quote(_expected(error))}, found {quote(error.instance)}", path=path
+    )
+
+
+def _too_small(error: ValidationError, path: Path) -> Iterator[Problem]:
+    yield Problem(
+        f"{_name(path)}: {quote(error.instance)} is less than {_expected(error)}, the least allowed",
+        path=path,
+    )
+
+
+def _too_large(error: ValidationError, path: Path) -> Iterator[Problem]:
+    yield Problem(
+        f"{_name(path)}: {quote(error.instance)} is more than {_expected(error)}, the most allowed",
+        path=path,
+    )
+
+
+def _wrong_form(error: ValidationError, path: Path) -> Iterator[Problem]:
+    hint = _schema(error).get("description")
+    examples = _schema(error).get("examples")
+    if examples:
+        hint = "for example " + ", ".join(str(example) for example in examples[:3])
+    yield Problem(f"{_name(path)}: {quote(error.instance)} has not the expected form", hint=hint, path=path)
+
+
+def _empty(error: ValidationError, path: Path) -> Iterator[Problem]:
+    yield Problem(f"{_name(path)} is empty", path=path)
+
+
+def _needs_one_of(error: ValidationError, path: Path) -> Iterator[Problem]:
+    yield Problem(
+        f"{_name(path)}: {_schema(error).get('$comment', 'fields that do not go together')}", path=path
+    )
+
+
+_HANDLERS: dict[str, Callable[[ValidationError, Path], Iterator[Problem]]] = {
+    "additionalProperties": _unknown_field,
+    "unevaluatedProperties": _unknown_field,
+    "required": _missing_field,
+    "type": _wrong_type,
+    "enum": _not_listed,
+    "const": _not_constant,
+    "minimum": _too_small,
+    "exclusiveMinimum": _too_small,
+    "maximum": _too_large,
+    "pattern": _wrong_form,
+    "minItems": _empty,
+    "minLength": _empty,
+    "minProperties": _empty,
+    "not": _needs_one_of,
+    "dependentRequired": _needs_one_of,
+}

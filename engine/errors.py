@@ -1,0 +1,159 @@
+"""What can go wrong, as one small tree of exceptions.
+
+Every exception holds one or more problems, each with a message, a place in a file where there is one, and
+a hint where the engine can give one. The exception types are the contract; the wording is not.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+Path = tuple[str | int, ...]
+"""Where a value stands in a document: keys and list positions from the top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a file; `line` and `column` count from 1, `source` is the text of that line."""
+
+    file: str
+    line: int
+    column: int
+    source: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: what was found and what was expected, where, and how to mend it."""
+
+    message: str
+    place: Place | None = None
+    hint: str | None = None
+    path: Path | None = None
+
+    def at(self, place: Place | None) -> Problem:
+        """The same problem with a place, if it has none yet."""
+        return self if self.place is not None or place is None else replace(self, place=place)
+
+    def render(self) -> str:
+        """For people: place and message, the source line with a caret, the hint."""
+        lines = [f"{self.place}: {self.message}" if self.place else self.message]
+        if self.place is not None and self.place.source is not None:
+            lines += _excerpt(self.place.source, self.place.column)
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class EngineError(Exception):
+    """The root of everything that the engine raises on purpose."""
+
+    def __init__(
+        self,
+        message: str | Problem | Sequence[Problem],
+        *,
+        place: Place | None = None,
+        hint: str | None = None,
+        path: Path | None = None,
+    ) -> None:
+        if isinstance(message, str):
+            self.problems: tuple[Problem, ...] = (Problem(message, place, hint, path),)
+        elif isinstance(message, Problem):
+            self.problems = (message,)
+        else:
+            self.problems = tuple(message)
+        super().__init__(self.problems[0].message)
+
+    @property
+    def message(self) -> str:
+        """The first problem's message."""
+        return self.problems[0].message
+
+    @property
+    def place(self) -> Place | None:
+        """The first problem's place."""
+        return self.problems[0].place
+
+    @property
+    def hint(self) -> str | None:
+        """The first problem's hint."""
+        return self.problems[0].hint
+
+    def located(self, document: Any) -> EngineError:
+        """The same error with each problem's path turned into a place of `document` (see Document.place)."""
+        self.problems = tuple(
+            problem.at(document.place(problem.path)) if problem.path is not None else problem
+            for problem in self.problems
+        )
+        return self
+
+    def __str__(self) -> str:
+        return "\n".join(problem.render() for problem in self.problems)
+
+
+class DocumentError(EngineError):
+    """A file can't be read, isn't YAML or JSON, or doesn't keep to its schema."""
+
+
+class PolicyError(EngineError):
+    """A policy or a catalog can't be found, or doesn't compile."""
+
+
+class RequestError(EngineError):
+    """A request holds something that the policy's inputs or the catalogs don't allow."""
+
+
+class EvaluationError(EngineError):
+    """A CEL expression ended in an error while a decision was made."""
+
+
+class RenderError(EngineError):
+    """A decision can't be expressed in the asked-for form."""
+
+
+class RuntimeUnavailableError(EngineError):
+    """The asked-for CEL runtime isn't installed."""
+
+
+def near(name: str, options: Iterable[str]) -> str | None:
+    """A hint that names the options nearest to `name`, or all of them where they are few."""
+    known = sorted(set(options))
+    close = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
+    if not close:
+        folded = {option.casefold(): option for option in known}
+        close = [folded[match] for match in difflib.get_close_matches(name.casefold(), list(folded), n=2)]
+    if close:
+        return "did you mean " + " or ".join(repr(match) for match in close) + "?"
+    if 0 < len(known) <= 12:
+        return "known: " + ", ".join(known)
+    return None
+
+
+def quote(value: object, limit: int = 60) -> str:
+    """A value as people read it in a message, cut to `limit` characters."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    try:
+        text = repr(value)
+    except ValueError:  # an int beyond Python's limit on digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _excerpt(source: str, column: int, width: int = 100) -> list[str]:
+    """The source line and a caret under `column`, cut to a window around it where the line is long."""
+    start = 0 if len(source) <= width else max(0, min(column - 1 - width // 2, len(source) - width))
+    window = source[start : start + width].replace("\t", " ")
+    return [f"  | {window}", f"  | {' ' * (column - 1 - start)}^"]
