@@ -1,0 +1,389 @@
+"""The second runtime: Google's C++ CEL by way of cel-expr-python (optional extra `cel-cpp`).
+
+Object types become protocol buffer messages, built at run time, so that C++ CEL checks and reads the same
+fields. It is given every name that an expression reads: a name whose value ended in an error is left out,
+which C++ CEL reports, and absorbs, just where the name is read.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_bindings, ext_math, ext_strings
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    duration_pb2,
+    message_factory,
+    timestamp_pb2,
+    wrappers_pb2,
+)
+from google.protobuf.message import Message
+
+from engine.cel import types as t
+from engine.cel.checker import Checked, Environment, ResolvedCall
+from engine.cel.functions import Overload, functions
+from engine.cel.library import implementation
+from engine.cel.runtime import Native, Program, Scope
+from engine.cel.types import Kind, ObjectType, Type
+from engine.cel.unparse import unparse
+from engine.cel.values import CelError, TypeValue, Uint, Value
+
+_PACKAGE = "engine"
+_FIELD = descriptor_pb2.FieldDescriptorProto
+_WRAPPERS = {
+    t.BOOL: "BoolValue",
+    t.INT: "Int64Value",
+    t.UINT: "UInt64Value",
+    t.DOUBLE: "DoubleValue",
+    t.STRING: "StringValue",
+    t.BYTES: "BytesValue",
+}
+_SCALARS = {
+    t.BOOL: _FIELD.TYPE_BOOL,
+    t.INT: _FIELD.TYPE_INT64,
+    t.UINT: _FIELD.TYPE_UINT64,
+    t.DOUBLE: _FIELD.TYPE_DOUBLE,
+    t.STRING: _FIELD.TYPE_STRING,
+    t.BYTES: _FIELD.TYPE_BYTES,
+}
+_CEL_TYPES = {
+    t.BOOL: cel.Type.BOOL,
+    t.INT: cel.Type.INT,
+    t.UINT: cel.Type.UINT,
+    t.DOUBLE: cel.Type.DOUBLE,
+    t.STRING: cel.Type.STRING,
+    t.BYTES: cel.Type.BYTES,
+    t.TIMESTAMP: cel.Type.TIMESTAMP,
+    t.DURATION: cel.Type.DURATION,
+}
+_LISTS_OF_OUR_OWN = frozenset(
+    {"sum", "min", "max", "isSorted", "sort", "@sortByAssociatedKeys", "slice", "distinct", "flatten"}
+    | {"lists.range"}
+)
+_SOMETIMES_LISTS = frozenset({"indexOf", "lastIndexOf", "reverse"})
+_STATUS = re.compile(r"\A(?:[A-Z_]+: )+")
+_MISSING_NAME = re.compile(r'No value with name "(?P<name>[^"]+)" found')
+
+
+class CelCppRuntime:
+    """Evaluates with C++ CEL."""
+
+    name = "cel-cpp"
+
+    def __init__(self, objects: Mapping[str, ObjectType]) -> None:
+        self.objects = objects
+        self.messages = _Messages(objects)
+        self.environments: dict[int, tuple[Environment, Any]] = {}
+
+    def compile(self, checked: Checked) -> Program:
+        """A program for a checked expression."""
+        text = unparse(checked, _own_name)
+        try:
+            expression = self._environment(checked.environment).compile(text)
+        except RuntimeError as error:
+            raise CelError(f"C++ CEL does not compile {text[:200]}: {str(error)[:300]}") from None
+        variables = checked.environment.variables
+        return _CelCppProgram(expression, {name: variables[name] for name in checked.free_names()})
+
+    def encode(self, value: Value, type_: Type) -> Native:
+        """A plain value as C++ CEL takes it: objects as messages."""
+        if value is None:
+            return None
+        if type_.kind is Kind.WRAPPER:
+            return self.encode(value, type_.element)
+        if type_.kind is Kind.LIST:
+            return [self.encode(element, type_.element) for element in value]
+        if type_.kind is Kind.MAP:
+            return {key: self.encode(element, type_.value) for key, element in value.items()}
+        if type_.kind is Kind.OBJECT:
+            return self.messages.encode(value, type_.name)
+        return wrappers_pb2.UInt64Value(value=value) if isinstance(value, Uint) else value
+
+    def decode(self, value: Native, type_: Type) -> Value:
+        """C++ CEL's value as plain Python."""
+        if isinstance(value, list):
+            inner = type_.element if type_.kind is Kind.LIST else t.DYN
+            return [self.decode(element, inner) for element in value]
+        if isinstance(value, dict):
+            inner = type_.value if type_.kind is Kind.MAP else t.DYN
+            return {key: self.decode(element, inner) for key, element in value.items()}
+        if isinstance(value, wrappers_pb2.UInt64Value):
+            return Uint(value.value)
+        if isinstance(value, Message):
+            return self.messages.decode(value)
+        return value
+
+    def _environment(self, environment: Environment) -> Any:
+        cached = self.environments.get(id(environment))
+        if cached is None:
+            made = cel.NewEnv(
+                self.messages.pool,
+                variables={name: self._type(type_) for name, type_ in environment.variables.items()},
+                container=_PACKAGE,
+                extensions=[ext_math.ExtMath(), ext_bindings.ExtBindings(), ext_strings.ExtStrings()],
+                functions=_own_functions(),
+            )
+            # The environment is kept beside its id, so that the id stays its own.
+            cached = self.environments[id(environment)] = (environment, made)
+        return cached[1]
+
+    def _type(self, type_: Type) -> Any:
+        if type_ in _CEL_TYPES:
+            return _CEL_TYPES[type_]
+        if type_.kind is Kind.LIST:
+            return cel.Type.List(self._type(type_.element))
+        if type_.kind is Kind.MAP:
+            return cel.Type.Map(self._type(type_.key), self._type(type_.value))
+        if type_.kind is Kind.OBJECT:
+            return cel.Type(f"{_PACKAGE}.{type_.name}")
+        return cel.Type.DYN
+
+
+class _CelCppProgram:
+    def __init__(self, expression: Any, names: Mapping[str, Type]) -> None:
+        self.expression = expression
+        self.names = names
+
+    def evaluate(self, scope: Scope) -> Native:
+        data: dict[str, Native] = {}
+        failed: dict[str, CelError] = {}
+        for name, type_ in self.names.items():
+            try:
+                value = scope.resolve(name)
+            except CelError as error:
+                failed[name] = error
+                continue
+            # A variable declared as uint takes a plain int; the wrapper is for places without a type.
+            data[name] = value.value if type_ == t.UINT and isinstance(value, Message) else value
+        try:
+            result = self.expression.eval(data=data)
+        except RuntimeError as error:
+            raise CelError(_STATUS.sub("", str(error))[:300]) from None
+        if result.type() == cel.Type.ERROR:
+            raise _error(str(result.plain_value()), failed)
+        return _native(result)
+
+
+def _error(message: str, failed: Mapping[str, CelError]) -> CelError:
+    missing = _MISSING_NAME.search(message)
+    if missing and missing["name"] in failed:
+        return failed[missing["name"]]
+    return CelError(_STATUS.sub("", message)[:300])
+
+
+def _native(value: Any) -> Native:
+    """A result in a form that can be given in again: plain Python, messages, uints as their wrapper."""
+    kind = value.type()
+    if kind == cel.Type.ERROR:
+        raise CelError(_STATUS.sub("", str(value.plain_value()))[:300])
+    if kind == cel.Type.UINT:
+        return wrappers_pb2.UInt64Value(value=value.plain_value())
+    if kind == cel.Type.TYPE:
+        return TypeValue(_type_text(value.plain_value()))
+    inner = value.value()
+    if isinstance(inner, list):
+        return [_native(element) for element in inner]
+    if isinstance(inner, dict):
+        return {key: _native(element) for key, element in inner.items()}
+    return bytes(inner) if isinstance(inner, bytearray) else inner
+
+
+_TYPE_TEXTS = {
+    "NULL": "null_type",
+    "TIMESTAMP": "google.protobuf.Timestamp",
+    "DURATION": "google.protobuf.Duration",
+}
+
+
+def _type_text(type_: Any) -> str:
+    name = str(type_)
+    base = name.partition("<")[0]
+    return _TYPE_TEXTS.get(base, base.lower() if base.isupper() else name)
+
+
+def _own_name(call: ResolvedCall) -> str | None:
+    """The name of a call that C++ CEL doesn't offer, as registered by _own_functions."""
+    overload = call.overloads[0]
+    if call.function in _LISTS_OF_OUR_OWN or (
+        call.function in _SOMETIMES_LISTS and overload.parameters[0].kind is Kind.LIST
+    ):
+        return _registered(call.function, overload)
+    return None
+
+
+def _registered(function: str, overload: Overload) -> str:
+    return "engine_" + re.sub(r"\W+", "_", f"{function} {overload.signature}").strip("_")
+
+
+def _own_functions() -> list[Any]:
+    return [
+        cel.FunctionDecl(
+            _registered(name, overload),
+            [
+                cel.Overload(
+                    _registered(name, overload) + "_overload",
+                    _loose(overload.result),
+                    [_loose(parameter) for parameter in overload.parameters],
+                    False,
+                    impl=_calling(implementation(name, overload.signature)),
+                )
+            ],
+        )
+        for name, overload in _own_overloads()
+    ]
+
+
+def _own_overloads() -> Iterator[tuple[str, Overload]]:
+    for name in sorted(_LISTS_OF_OUR_OWN | _SOMETIMES_LISTS):
+        for overload in functions()[name].overloads:
+            if name in _LISTS_OF_OUR_OWN or overload.parameters[0].kind is Kind.LIST:
+                yield name, overload
+
+
+def _loose(type_: Type) -> Any:
+    """The C++ type that takes all that `type_` may be: a list of anything, a scalar, anything."""
+    if type_.kind is Kind.LIST:
+        return cel.Type.List(cel.Type.DYN)
+    return _CEL_TYPES.get(type_, cel.Type.DYN)
+
+
+def _calling(function: Callable[..., Value]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        return function(*(_argument(argument) for argument in arguments))
+
+    return call
+
+
+def _argument(value: Any) -> Value:
+    if isinstance(value, cel.Value):
+        return _argument(Uint(value.plain_value()) if value.type() == cel.Type.UINT else value.value())
+    if isinstance(value, list):
+        return [_argument(element) for element in value]
+    if isinstance(value, dict):
+        return {key: _argument(element) for key, element in value.items()}
+    return value
+
+
+class _Messages:
+    """Object types as protocol buffer messages of a pool of their own."""
+
+    def __init__(self, objects: Mapping[str, ObjectType]) -> None:
+        self.objects = objects
+        self.pool = descriptor_pool.DescriptorPool()
+        for module in (wrappers_pb2, timestamp_pb2, duration_pb2):
+            known = descriptor_pb2.FileDescriptorProto()
+            module.DESCRIPTOR.CopyToProto(known)
+            self.pool.Add(known)
+        self.pool.Add(self._file())
+        self.classes: dict[str, Any] = {
+            name: message_factory.GetMessageClass(self.pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+            for name in objects
+        }
+
+    def _file(self) -> descriptor_pb2.FileDescriptorProto:
+        file = descriptor_pb2.FileDescriptorProto(
+            name="engine_types.proto", package=_PACKAGE, syntax="proto3"
+        )
+        file.dependency.extend(
+            f"google/protobuf/{name}.proto" for name in ("wrappers", "timestamp", "duration")
+        )
+        for object_type in self.objects.values():
+            message = file.message_type.add(name=object_type.name)
+            for number, (name, field) in enumerate(object_type.fields.items(), start=1):
+                self._add_field(message, name, number, field.type)
+        return file
+
+    def _add_field(self, message: Any, name: str, number: int, type_: Type) -> None:
+        repeated = type_.kind is Kind.LIST
+        label = _FIELD.LABEL_REPEATED if repeated or type_.kind is Kind.MAP else _FIELD.LABEL_OPTIONAL
+        field = message.field.add(name=name, number=number, label=label)
+        if type_.kind is Kind.MAP:
+            entry = message.nested_type.add(name=_entry_name(name))
+            entry.options.map_entry = True
+            self._add_field(entry, "key", 1, type_.key)
+            self._add_field(entry, "value", 2, type_.value)
+            field.type, field.type_name = _FIELD.TYPE_MESSAGE, f".{_PACKAGE}.{message.name}.{entry.name}"
+            return
+        element = type_.element if repeated else type_
+        if element in _SCALARS:
+            field.type = _SCALARS[element]
+            return
+        field.type, field.type_name = _FIELD.TYPE_MESSAGE, self._message_name(element)
+
+    def _message_name(self, type_: Type) -> str:
+        if type_.kind is Kind.WRAPPER:
+            return f".google.protobuf.{_WRAPPERS[type_.element]}"
+        if type_ == t.TIMESTAMP:
+            return ".google.protobuf.Timestamp"
+        if type_ == t.DURATION:
+            return ".google.protobuf.Duration"
+        return f".{_PACKAGE}.{type_.name}"
+
+    def encode(self, value: Mapping[str, Value], name: str) -> Message:
+        """A plain object as a message."""
+        message: Message = self.classes[name]()
+        for field_name, field in self.objects[name].fields.items():
+            element = value[field_name]
+            if element is not None:
+                self._set(message, field_name, field.type, element)
+        return message
+
+    def _set(self, message: Any, name: str, type_: Type, value: Value) -> None:
+        if type_.kind is Kind.LIST:
+            inner = type_.element
+            getattr(message, name).extend(
+                [
+                    self.encode(element, inner.name) if inner.kind is Kind.OBJECT else element
+                    for element in value
+                ]
+            )
+        elif type_.kind is Kind.MAP:
+            for key, element in value.items():
+                if type_.value.kind is Kind.OBJECT:
+                    getattr(message, name)[key].CopyFrom(self.encode(element, type_.value.name))
+                else:
+                    getattr(message, name)[key] = element
+        elif type_.kind is Kind.OBJECT:
+            getattr(message, name).CopyFrom(self.encode(value, type_.name))
+        elif type_.kind is Kind.WRAPPER:
+            getattr(message, name).value = value
+        elif type_ == t.TIMESTAMP:
+            getattr(message, name).FromDatetime(value)
+        elif type_ == t.DURATION:
+            getattr(message, name).FromTimedelta(value)
+        else:
+            setattr(message, name, value)
+
+    def decode(self, message: Message) -> Value:
+        """A message as a plain object."""
+        object_type = self.objects[message.DESCRIPTOR.name]
+        return {name: self._get(message, name, field.type) for name, field in object_type.fields.items()}
+
+    def _get(self, message: Any, name: str, type_: Type) -> Value:
+        value = getattr(message, name)
+        if type_.kind is Kind.LIST:
+            return [self.decode(element) if isinstance(element, Message) else element for element in value]
+        if type_.kind is Kind.MAP:
+            return {
+                key: self.decode(element) if isinstance(element, Message) else element
+                for key, element in value.items()
+            }
+        if type_.kind is Kind.WRAPPER:
+            return value.value if message.HasField(name) else None
+        if type_.kind is Kind.OBJECT:
+            return self.decode(value) if message.HasField(name) else None
+        if type_ == t.TIMESTAMP:
+            return value.ToDatetime(tzinfo=datetime.UTC) if message.HasField(name) else None
+        if type_ == t.DURATION:
+            return value.ToTimedelta() if message.HasField(name) else None
+        return Uint(value) if type_ == t.UINT else value
+
+
+def _entry_name(field: str) -> str:
+    """The name that protocol buffers give the entries of a map field: `a_b` → `ABEntry`."""
+    return "".join(part.capitalize() for part in field.split("_")) + "Entry"

@@ -1,0 +1,142 @@
+"""CEL's values as plain Python, shared by every runtime.
+
+| CEL | Python |
+|---|---|
+| null, bool, int, double, string, bytes | None, bool, int, float, str, bytes |
+| uint | `Uint` |
+| list, map | list, dict |
+| an object type | dict of its declared fields, None where a nullable field is unset |
+| timestamp, duration | datetime (aware), timedelta |
+| type | `TypeValue` |
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
+
+Value = Any
+"""A CEL value as plain Python; see the table above."""
+
+
+class Uint(int):
+    """A CEL uint; arithmetic on it gives plain ints, so that only the runtime decides what a uint is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{int(self)}u"
+
+
+@dataclass(frozen=True, slots=True)
+class TypeValue:
+    """What `type(x)` gives: the type by its CEL name."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CelError(Exception):
+    """An expression ended in an error: `offset` is where in the expression, where the runtime knows it."""
+
+    def __init__(self, message: str, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+def type_name(value: Value) -> str:
+    """The CEL name of a value's type."""
+    if value is None:
+        return "null_type"
+    for python, name in _TYPE_NAMES:
+        if isinstance(value, python):
+            return name
+    return type(value).__name__
+
+
+_TYPE_NAMES: tuple[tuple[type, str], ...] = (
+    (bool, "bool"),
+    (Uint, "uint"),
+    (int, "int"),
+    (float, "double"),
+    (str, "string"),
+    (bytes, "bytes"),
+    (list, "list"),
+    (dict, "map"),
+    (datetime.datetime, "google.protobuf.Timestamp"),
+    (datetime.timedelta, "google.protobuf.Duration"),
+    (TypeValue, "type"),
+)
+
+
+def is_number(value: Value) -> bool:
+    """True for an int, a uint or a double."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def aligned(first: Value, second: Value) -> tuple[Value, Value]:
+    """Two numbers made comparable as CEL does it: an int or uint beside a double becomes a double."""
+    if isinstance(first, float) is not isinstance(second, float):
+        return float(first), float(second)
+    return first, second
+
+
+def equal(first: Value, second: Value) -> bool:
+    """CEL's equality across types: numbers by value, lists and maps element by element, else same type."""
+    if is_number(first) and is_number(second):
+        first, second = aligned(first, second)
+        return bool(first == second)
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(equal, first, second))
+    if isinstance(first, dict) and isinstance(second, dict):
+        return len(first) == len(second) and all(
+            key in second and equal(value, second[key]) for key, value in first.items()
+        )
+    return type_name(first) == type_name(second) and bool(first == second)
+
+
+def checked_int(value: int) -> int:
+    """`value` if it is a 64-bit int.
+
+    Raises:
+        CelError: it is not.
+    """
+    if not INT_MIN <= value <= INT_MAX:
+        raise CelError("integer overflow")
+    return value
+
+
+def checked_uint(value: int) -> Uint:
+    """`value` as a uint.
+
+    Raises:
+        CelError: it does not fit 64 bits.
+    """
+    if not 0 <= value <= UINT_MAX:
+        raise CelError("unsigned integer overflow")
+    return Uint(value)
+
+
+def format_double(value: float) -> str:
+    """A double as cel-go's `string()` writes it: fewest digits that read back, an exponent from 1e6 on."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    sign, digits, written = Decimal(repr(value)).normalize().as_tuple()
+    exponent = int(written)
+    power = len(digits) + exponent - 1
+    prefix = "-" if sign else ""
+    text = "".join(map(str, digits))
+    if -4 <= power < 6:
+        return f"{prefix}{Decimal((0, digits, exponent)):f}"
+    mantissa = text[0] + ("." + text[1:] if len(text) > 1 else "")
+    return f"{prefix}{mantissa}e{'-' if power < 0 else '+'}{abs(power):02d}"
