@@ -1,0 +1,38 @@
+"""Models: their type, and one reader a source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.documents import validate
+from engine.errors import Path, Problem, RequestError
+from engine.model.types import Model
+from engine.quantities import parse_count
+
+__all__ = ["Model", "read_model", "read_params"]
+
+
+def read_model(value: Any, path: Path = ()) -> Model:
+    """The model in a decoded document (schemas/model.schema.json).
+
+    Raises:
+        RequestError: what is wrong, with the paths under `path`.
+    """
+    problems = validate(value, "model")
+    if problems:
+        raise RequestError([Problem(p.message, p.place, p.hint, (*path, *(p.path or ()))) for p in problems])
+    return Model(read_params(value["params"], (*path, "params")), value.get("name"))
+
+
+def read_params(value: int | str, path: Path | None = None) -> int:
+    """A count of parameters: 70B, 8030261248.
+
+    Raises:
+        RequestError: not a count.
+    """
+    if not isinstance(value, str):
+        return int(value)
+    try:
+        return parse_count(value)
+    except ValueError as error:
+        raise RequestError(str(error), path=path) from None
