@@ -1,0 +1,296 @@
+"""Catalogs: tables whose values are constants or expressions over what they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.cel import types as t
+from engine.cel.checker import CelCheckError, Checked, Environment, check
+from engine.cel.coercion import CoercionError, coerce
+from engine.cel.types import Field, Kind, ObjectType, Substitution, Type, TypeSyntaxError, parse_type
+from engine.cel.values import Value
+from engine.documents import Document
+from engine.errors import Path, Place, PolicyError, Problem, near
+from engine.policy.schema_types import SchemaTypes
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A catalog value that is computed from the described value."""
+
+    checked: Checked
+    document: Document = field(repr=False)
+    path: Path
+
+    def place(self, offset: int | None = None) -> Place:
+        """The place of a character of the expression."""
+        return self.document.place_in_scalar(self.path, self.checked.root.start if offset is None else offset)
+
+
+Cell = Value | Computed
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """Columns that depend on a field of the described value."""
+
+    by: str
+    values: Mapping[str, Mapping[str, Cell]]
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """One row; `fields` are what a described value of it must have."""
+
+    name: str
+    fields: tuple[str, ...]
+    values: Mapping[str, Cell]
+    variants: Variants | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """A table: its columns' types, its rows, and which request values it describes."""
+
+    name: str
+    version: str
+    description: str
+    document: Document = field(repr=False)
+    describes: str | None
+    by: str | None
+    fields: Mapping[str, Field]
+    columns: Mapping[str, Field]
+    entries: Mapping[str, CatalogEntry]
+    aliases: Mapping[str, str]
+
+    def find(self, name: str) -> CatalogEntry | None:
+        """The entry of that name or alias; case matters only where it tells entries apart."""
+        if name in self.entries:
+            return self.entries[name]
+        key = self.aliases.get(name) or self.aliases.get(name.casefold())
+        return None if key is None else self.entries[key]
+
+    @property
+    def table_columns(self) -> dict[str, Field]:
+        """The columns that every entry gives as a constant: what `catalogs.NAME[key]` has as fields."""
+        return {
+            name: column
+            for name, column in self.columns.items()
+            if all(_is_constant(entry, name, column) for entry in self.entries.values())
+        }
+
+    @property
+    def entry_type(self) -> ObjectType:
+        """The type of `catalogs.NAME[key]`."""
+        words = "".join(part.capitalize() for part in self.name.replace("-", "_").split("_"))
+        return ObjectType(f"{words}Entry", self.table_columns, f"An entry of catalog {self.name}.")
+
+    def table(self) -> dict[str, dict[str, Value]]:
+        """The value of `catalogs.NAME`."""
+        columns = self.table_columns
+        return {
+            name: {column: entry.values.get(column) for column in columns}
+            for name, entry in self.entries.items()
+        }
+
+
+def _is_constant(entry: CatalogEntry, name: str, column: Field) -> bool:
+    varies = entry.variants is not None and any(name in row for row in entry.variants.values.values())
+    given = name in entry.values or column.type.kind is Kind.WRAPPER
+    return given and not varies and not isinstance(entry.values.get(name), Computed)
+
+
+def compile_catalog(document: Document, types: SchemaTypes) -> Catalog:
+    """The catalog in a document that keeps to its schema.
+
+    Raises:
+        PolicyError: every fault, each with its place.
+    """
+    compiler = _CatalogCompiler(document, types)
+    catalog = compiler.compile()
+    if compiler.problems:
+        raise PolicyError(compiler.problems)
+    return catalog
+
+
+class _CatalogCompiler:
+    def __init__(self, document: Document, types: SchemaTypes) -> None:
+        self.document = document
+        self.value: dict[str, Any] = document.value
+        self.types = types
+        self.problems: list[Problem] = []
+
+    def problem(self, message: str, path: Path, hint: str | None = None, *, key: bool = False) -> None:
+        self.problems.append(Problem(message, self.document.place(path, key=key), hint, path))
+
+    def compile(self) -> Catalog:
+        value = self.value
+        describes = value.get("describes", {}).get("type")
+        by = value.get("describes", {}).get("by")
+        if describes is not None and describes not in self.types.named:
+            self.problem(
+                f"unknown type '{describes}'", ("describes", "type"), near(describes, self.types.named)
+            )
+            describes = None
+        fields = {name: self.column(("fields", name), nullable=True) for name in value.get("fields", {})}
+        columns = {name: self.column(("columns", name)) for name in value["columns"]}
+        environment = self.environment(describes, by, fields, columns)
+        entries = {name: self.entry(name, fields, columns, environment) for name in value["entries"]}
+        return Catalog(
+            name=value["name"],
+            version=value["version"],
+            description=value.get("description", ""),
+            document=self.document,
+            describes=describes,
+            by=by,
+            fields=fields,
+            columns=columns,
+            entries=entries,
+            aliases=self.aliases(),
+        )
+
+    def environment(
+        self, describes: str | None, by: str | None, fields: Mapping[str, Field], columns: Mapping[str, Field]
+    ) -> Environment:
+        """What a computed value may read: the described value with its own fields."""
+        if describes is None or describes not in self.types.objects:
+            if by is not None:
+                self.problem("only a type with fields is described by one", ("describes", "by"))
+            return Environment()
+        described = self.types.objects[describes]
+        if by is None or by not in described.fields:
+            self.problem(
+                f"{describes} needs the field that names its entry"
+                if by is None
+                else f"{describes} has no field '{by}'",
+                ("describes",) if by is None else ("describes", "by"),
+                near(by or "", described.fields),
+            )
+        for section, names in (("fields", fields), ("columns", columns)):
+            for name in names:
+                if name in described.fields or (section == "columns" and name in fields):
+                    self.problem(f"{describes} has a field '{name}' already", (section, name), key=True)
+        own = described.with_fields(fields)
+        return Environment(
+            {describes.lower(): t.object_type(describes)}, {**self.types.objects, describes: own}
+        )
+
+    def column(self, path: Path, *, nullable: bool = False) -> Field:
+        section, name = path
+        column = self.value[str(section)][name]
+        try:
+            type_ = parse_type(column["type"])
+        except TypeSyntaxError as error:
+            self.problem(str(error), (*path, "type"), near(error.name or "", t.PRIMITIVES))
+            return Field(t.DYN)
+        if nullable or column.get("optional", False):
+            type_ = t.wrapper_of(type_)
+        return Field(type_, column.get("description", ""))
+
+    def entry(
+        self, name: str, fields: Mapping[str, Field], columns: Mapping[str, Field], environment: Environment
+    ) -> CatalogEntry:
+        path: Path = ("entries", name)
+        entry: dict[str, Any] = self.value["entries"][name]
+        own_fields = tuple(entry.get("fields", ()))
+        known = {
+            *fields,
+            *(field for o in environment.variables.values() for field in environment.objects[o.name].fields),
+        }
+        for position, field_name in enumerate(own_fields):
+            if field_name not in known:
+                self.problem(
+                    f"unknown field '{field_name}'", (*path, "fields", position), near(field_name, known)
+                )
+        values = self.row(entry, path, columns, environment, skip=("aliases", "fields", "variants"))
+        variants = self.variants(entry, path, columns, environment)
+        for column_name, column in columns.items():
+            everywhere = variants and all(column_name in row for row in variants.values.values())
+            if column_name not in values and not everywhere and column.type.kind is not Kind.WRAPPER:
+                self.problem(
+                    f"entry '{name}' has no {column_name}", path, column.description or None, key=True
+                )
+        return CatalogEntry(name, own_fields, values, variants)
+
+    def variants(
+        self, entry: dict[str, Any], path: Path, columns: Mapping[str, Field], environment: Environment
+    ) -> Variants | None:
+        if "variants" not in entry:
+            return None
+        variants = entry["variants"]
+        by = variants["by"]
+        if by not in entry.get("fields", ()):
+            self.problem(
+                f"variants by '{by}', which is not among the entry's fields", (*path, "variants", "by")
+            )
+        rows = {
+            value: self.row(row, (*path, "variants", "values", value), columns, environment)
+            for value, row in variants["values"].items()
+        }
+        return Variants(by, rows)
+
+    def row(
+        self,
+        row: dict[str, Any],
+        path: Path,
+        columns: Mapping[str, Field],
+        environment: Environment,
+        skip: tuple[str, ...] = (),
+    ) -> dict[str, Cell]:
+        values: dict[str, Cell] = {}
+        for name, cell in row.items():
+            if name in skip:
+                continue
+            if name not in columns:
+                self.problem(
+                    f"unknown column '{name}'", (*path, name), near(name, [*columns, *skip]), key=True
+                )
+            elif isinstance(cell, dict):
+                computed = self.computed(cell, (*path, name), columns[name].type, environment)
+                if computed is not None:
+                    values[name] = computed
+            else:
+                values[name] = self.constant(cell, (*path, name), columns[name].type)
+        return values
+
+    def constant(self, cell: Any, path: Path, type_: Type) -> Value:
+        try:
+            return coerce(cell, type_, {})
+        except CoercionError as error:
+            self.problem(f"{path[-1]}: {error.message}", (*path, *error.path), error.hint)
+            return None
+
+    def computed(
+        self, cell: dict[str, Any], path: Path, type_: Type, environment: Environment
+    ) -> Computed | None:
+        text = cell.get("expression")
+        if set(cell) != {"expression"} or not isinstance(text, str):
+            self.problem(f"{path[-1]}: expected a value or {{expression: …}}", path)
+            return None
+        path = (*path, "expression")
+        try:
+            checked = check(text, environment)
+        except CelCheckError as error:
+            for fault in error.faults:
+                place = self.document.place_in_scalar(path, fault.offset)
+                self.problems.append(Problem(fault.message, place, fault.hint, path))
+            return None
+        if not Substitution().assignable(checked.type, type_):
+            self.problem(f"{path[-2]} is of type '{type_}', the expression gives '{checked.type}'", path)
+            return None
+        return Computed(checked, self.document, path)
+
+    def aliases(self) -> dict[str, str]:
+        """Aliases, and names and aliases in small letters, where they mean one entry only."""
+        exact: dict[str, str] = {}
+        folded: dict[str, set[str]] = {}
+        for name, entry in self.value["entries"].items():
+            for position, alias in enumerate(entry.get("aliases", ())):
+                owner = exact.setdefault(alias, name)
+                if owner != name or (alias in self.value["entries"] and alias != name):
+                    self.problem(f"'{alias}' names two entries", ("entries", name, "aliases", position))
+            for known in (name, *entry.get("aliases", ())):
+                folded.setdefault(known.casefold(), set()).add(name)
+        return {**{key: min(names) for key, names in folded.items() if len(names) == 1}, **exact}

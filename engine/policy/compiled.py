@@ -1,0 +1,122 @@
+"""What a policy is once it is checked: expressions with types and places, ready for any runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from engine.cel.checker import Checked
+from engine.cel.types import ObjectType, Type
+from engine.documents import Document
+from engine.errors import Path, Place
+from engine.policy.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expression:
+    """A checked expression and where it is written."""
+
+    checked: Checked
+    document: Document = field(repr=False)
+    path: Path
+
+    @property
+    def text(self) -> str:
+        """The expression as it is written, folded to one line."""
+        return " ".join(self.checked.text.split())
+
+    def place(self, offset: int | None = None) -> Place:
+        """The place of a character of the expression; of where it begins without one."""
+        start = self.checked.root.start if offset is None else offset
+        return self.document.place_in_scalar(self.path, start)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledVariable:
+    """A variable of a rule; one that `shadows_itself` reads the outer variable of its own name."""
+
+    name: str
+    expression: Expression
+    description: str = ""
+    shadows_itself: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledMatch:
+    """A match: its condition, and just one of a plan (builder and arguments), an output, a nested rule."""
+
+    id: str
+    path: Path
+    condition: Expression | None = None
+    builder: str | None = None
+    arguments: Mapping[str, Expression] = field(default_factory=dict)
+    output: Expression | None = None
+    rule: CompiledRule | None = None
+    explanation: Expression | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """Variables, and matches in order."""
+
+    id: str
+    variables: Mapping[str, CompiledVariable]
+    matches: tuple[CompiledMatch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A declared input: its CEL type, and the type's name as the policy writes it."""
+
+    name: str
+    type: Type
+    type_name: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A constant with its type."""
+
+    name: str
+    value: Any
+    type: Type
+    unit: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPolicy:
+    """A policy without faults."""
+
+    name: str
+    version: str
+    description: str
+    digest: str
+    document: Document = field(repr=False)
+    inputs: Mapping[str, Input]
+    constants: Mapping[str, Constant]
+    catalogs: Mapping[str, Catalog]
+    objects: Mapping[str, ObjectType]
+    rule: CompiledRule
+    outcome: Literal["plan", "value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """An argument that a builder takes; `type` is a CEL type in text."""
+
+    type: str
+    description: str
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderSignature:
+    """What a builder takes."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Parameter]

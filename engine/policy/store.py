@@ -1,0 +1,123 @@
+"""Where policies and catalogs are found: folders in order, each with `NAME/VERSION.yaml` and `catalog/`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engine.documents import Document, Limits, check_schema, read_document
+from engine.documents.resources import shipped
+from engine.errors import PolicyError, near
+
+Kind = Literal["policy", "catalog"]
+_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)\Z")
+_REFERENCE = re.compile(r"(?P<name>[A-Za-z][\w-]*)(?:@(?P<version>\d+(?:\.\d+){0,2}))?\Z")
+_LIMITS = Limits(bytes=2 * 1024 * 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file that was found."""
+
+    kind: Kind
+    name: str
+    version: str
+    path: Path
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The version as numbers, for comparing."""
+        return tuple(map(int, self.version.split(".")))
+
+
+class PolicyStore:
+    """Policies and catalogs of some folders; a file in an earlier folder hides its like in a later one."""
+
+    def __init__(self, folders: Sequence[Path | str] = ()) -> None:
+        """`folders` stand in front of the shipped policies.
+
+        Raises:
+            PolicyError: a folder doesn't exist.
+        """
+        for folder in folders:
+            if not Path(folder).is_dir():
+                raise PolicyError(f"{folder}: no such folder of policies")
+        self.folders = (*map(Path, folders), shipped("policies"))
+
+    def entries(self, kind: Kind, name: str | None = None) -> Iterator[Entry]:
+        """What is found, in the folders' order, hidden files too; of one name where it is given."""
+        for folder in self.folders:
+            base = folder / "catalog" if kind == "catalog" else folder
+            for file in sorted(base.glob(f"{name or '*'}/*.yaml")):
+                if _VERSION.match(file.stem) and (kind == "catalog" or file.parent.name != "catalog"):
+                    yield Entry(kind, file.parent.name, file.stem, file)
+
+    def find(self, kind: Kind, reference: str) -> Entry:
+        """The file that `name`, `name@1`, `name@1.0` or `name@1.0.0` means: the newest that fits.
+
+        Raises:
+            PolicyError: there is none; the hint names what there is.
+        """
+        match = _REFERENCE.match(reference)
+        if match is None:
+            raise PolicyError(
+                f"'{reference}' is not a {kind} reference", hint="write it like name, name@1 or name@1.0.0"
+            )
+        found = list(self.entries(kind, match["name"]))
+        if not found:
+            names = {entry.name for entry in self.entries(kind)}
+            raise PolicyError(f"unknown {kind} '{match['name']}'", hint=near(match["name"], names))
+        wanted = match["version"].split(".") if match["version"] else []
+        fitting = [entry for entry in found if entry.version.split(".")[: len(wanted)] == wanted]
+        if not fitting:
+            versions = ", ".join(sorted({entry.version for entry in found}))
+            raise PolicyError(
+                f"{kind} '{match['name']}' has no version {match['version']}", hint=f"found: {versions}"
+            )
+        # max() keeps the first of equals: the one in the earlier folder.
+        return max(fitting, key=lambda entry: entry.order)
+
+    def read(self, entry: Entry) -> Document:
+        """The document in a file, held against its schema, and against the name and version of its path.
+
+        Raises:
+            DocumentError: it can't be read or breaks the schema.
+            PolicyError: name or version are not the path's.
+        """
+        document = read_policy_document(entry.path, entry.kind)
+        for field, expected in (("name", entry.name), ("version", entry.version)):
+            if document.value[field] != expected:
+                raise PolicyError(
+                    f"{field} is {document.value[field]}, but the file's path says {expected}",
+                    place=document.place((field,)),
+                    hint="a file is NAME/VERSION.yaml",
+                )
+        return document
+
+
+def read_policy_document(path: Path | str, kind: Kind) -> Document:
+    """A policy's or catalog's document, held against its schema.
+
+    Raises:
+        DocumentError: it can't be read or breaks the schema.
+    """
+    document = read_document(path, _LIMITS)
+    check_schema(document, kind)
+    return document
+
+
+def digest(policy: Document, catalogs: Sequence[tuple[str, str, Document]]) -> str:
+    """`sha256:…` over the policy's text and the texts of the catalogs that it reads, by their names."""
+    total = hashlib.sha256()
+    total.update(_line("policy", policy.value["name"], policy.value["version"], policy.text))
+    for name, version, document in sorted(catalogs, key=lambda item: item[:2]):
+        total.update(_line("catalog", name, version, document.text))
+    return f"sha256:{total.hexdigest()}"
+
+
+def _line(kind: str, name: str, version: str, text: str) -> bytes:
+    return f"{kind} {name}@{version} {hashlib.sha256(text.encode()).hexdigest()}\n".encode()
