@@ -1,0 +1,67 @@
+"""Why a plan could not run as it stands. It warns; it never changes the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from engine.inventory import Inventory
+from engine.plan.types import Plan, Shard, ShardDevice
+from engine.quantities import format_bytes
+
+
+def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:
+    """The same plan with what is wrong with it as warnings."""
+    return replace(plan, warnings=tuple(_warnings(plan, inventory)))
+
+
+def _warnings(plan: Plan, inventory: Inventory | None) -> Iterator[str]:
+    for key, shards in _by_device(plan.shards).items():
+        yield from _device_warnings(shards, _memory(shards[0].device, key, inventory))
+    if plan.strategy.kind == "pipeline_parallel":
+        yield from _layer_warnings(plan.shards)
+
+
+def _by_device(shards: tuple[Shard, ...]) -> dict[object, list[Shard]]:
+    """Shards by the device that they are on, in the order of their first shard."""
+    devices: dict[object, list[Shard]] = {}
+    for shard in shards:
+        device = shard.device
+        key = device.index if device.index is not None else (device.kind, *device.identity.items())
+        devices.setdefault(key, []).append(shard)
+    return devices
+
+
+def _memory(device: ShardDevice, key: object, inventory: Inventory | None) -> int | None:
+    """The device's memory; of a device that a policy named by kind, the inventory's first of that kind."""
+    if device.index is not None or inventory is None:
+        return device.memory_bytes
+    alike = (d.memory_bytes for d in inventory.devices if d.kind == device.kind and d.available)
+    return next(alike, None)
+
+
+def _device_warnings(shards: list[Shard], memory: int | None) -> Iterator[str]:
+    device = shards[0].device
+    held = sum(shard.memory_bytes for shard in shards)
+    if len(shards) > 1:
+        numbers = ", ".join(str(shard.shard_id) for shard in shards[:4]) + (" …" if len(shards) > 4 else "")
+        yield f"device {device} is used {len(shards)} times, by shards {numbers}"
+    if memory is None:
+        yield f"device {device} is not in the inventory: nothing is known of its memory"
+    elif held > memory:
+        what = f"shard {shards[0].shard_id}" if len(shards) == 1 else f"{len(shards)} shards"
+        yield f"{what} on device {device}: {format_bytes(held)} of {format_bytes(memory)}"
+
+
+def _layer_warnings(shards: tuple[Shard, ...]) -> Iterator[str]:
+    expected = 0
+    for shard in shards:
+        first, last = shard.layer_range
+        if last < first:
+            yield f"shard {shard.shard_id} has no layers: its range is {first} to {last}"
+            continue
+        if first > expected:
+            yield f"layers {expected} to {first - 1} are on no shard before shard {shard.shard_id}"
+        elif first < expected:
+            yield f"layers {first} to {min(expected - 1, last)} are on shard {shard.shard_id} a second time"
+        expected = max(expected, last + 1)
