@@ -1,0 +1,200 @@
+"""From a request to what a policy's expressions read: inputs by their declared types, catalogs joined in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.cel.coercion import CoercionError, coerce
+from engine.cel.runtime import Program, Runtime
+from engine.cel.types import Kind, ObjectType, Type
+from engine.cel.values import CelError, Value
+from engine.errors import EvaluationError, Path, RequestError, near, quote
+from engine.inventory import Inventory
+from engine.model import Model
+from engine.policy.catalog import Catalog, CatalogEntry, Computed
+from engine.policy.compiled import CompiledPolicy, Input
+from engine.request import Request
+
+
+class FactBinder:
+    """Binds requests to one policy's inputs."""
+
+    def __init__(self, policy: CompiledPolicy, runtime: Runtime) -> None:
+        self.policy = policy
+        self.runtime = runtime
+        self.describing = {c.describes: c for c in policy.catalogs.values() if c.describes is not None}
+        self.programs: dict[int, Program] = {}
+
+    def bind(self, request: Request) -> dict[str, Value]:
+        """The value of each declared input.
+
+        Raises:
+            RequestError: an input is missing, of a wrong type, or unknown to a catalog; with its path.
+            EvaluationError: a catalog's expression ended in an error.
+        """
+        missing = [name for name in self.policy.inputs if request.inputs.get(name) is None]
+        if missing:
+            declared = self.policy.inputs[missing[0]]
+            raise RequestError(
+                f"the request has no {missing[0]}, which policy {self.policy.name} reads",
+                hint=declared.description or None,
+                path=(),
+            )
+        return {
+            name: self.value(declared, request.inputs[name]) for name, declared in self.policy.inputs.items()
+        }
+
+    def value(self, declared: Input, given: Any) -> Value:
+        """One input's value."""
+        path: Path = (declared.name,)
+        value = given.to_value() if isinstance(given, (Inventory, Model)) else given
+        if declared.type_name in self.describing and isinstance(value, str):
+            return self.entry(self.describing[declared.type_name], value, path).name
+        value = self.joined(value, declared.type, path)
+        try:
+            return coerce(value, declared.type, self.policy.objects, path)
+        except CoercionError as error:
+            raise RequestError(
+                f"{_named(error.path)}: {error.message}", hint=error.hint, path=error.path
+            ) from None
+
+    def joined(self, value: Any, type_: Type, path: Path) -> Any:
+        """The value with catalog columns added to every object that a catalog describes."""
+        if type_.kind is Kind.LIST and isinstance(value, list):
+            return [self.joined(element, type_.element, (*path, i)) for i, element in enumerate(value)]
+        if type_.kind is not Kind.OBJECT or not isinstance(value, dict):
+            return value
+        object_type = self.policy.objects[type_.name]
+        result = {
+            name: self.joined(element, object_type.fields[name].type, (*path, name))
+            if name in object_type.fields
+            else element
+            for name, element in value.items()
+        }
+        catalog = self.describing.get(type_.name)
+        return result if catalog is None else self.described(catalog, object_type, result, path)
+
+    def described(
+        self, catalog: Catalog, object_type: ObjectType, value: dict[str, Any], path: Path
+    ) -> dict[str, Any]:
+        """An object with the columns of its catalog entry; its fields must be the entry's."""
+        by = catalog.by or ""
+        entry = self.entry(catalog, value.get(by), (*path, by))
+        value[by] = entry.name
+        for column in catalog.columns:
+            if column in value:
+                raise RequestError(f"{column} is the {catalog.name} catalog's to say", path=(*path, column))
+        self.check_fields(catalog, entry, object_type, value, path)
+        if "identity" in object_type.fields:
+            value["identity"] = list(entry.fields)
+        cells = dict(entry.values)
+        if entry.variants is not None:
+            field = entry.variants.by
+            row = entry.variants.values.get(str(value[field]))
+            if row is None:
+                raise RequestError(
+                    f"{entry.name} has no {field} {quote(value[field])}",
+                    hint=near(str(value[field]), entry.variants.values),
+                    path=(*path, field),
+                )
+            cells |= row
+        computed = {name: cell for name, cell in cells.items() if isinstance(cell, Computed)}
+        constants = {name: cell for name, cell in cells.items() if not isinstance(cell, Computed)}
+        # Computed columns read the value's own fields only.
+        own = {**value, **dict.fromkeys(catalog.columns)}
+        values = {name: self.computed(cell, own, object_type, path) for name, cell in computed.items()}
+        return {**value, **constants, **values}
+
+    def check_fields(
+        self,
+        catalog: Catalog,
+        entry: CatalogEntry,
+        object_type: ObjectType,
+        value: Mapping[str, Any],
+        path: Path,
+    ) -> None:
+        """Fields that only some entries have: this one's must be there, others' must not."""
+        for name in entry.fields:
+            if value.get(name) is None:
+                field = object_type.fields[name]
+                raise RequestError(
+                    f"{_named(path)}: {entry.name} needs {name}", hint=field.description or None, path=path
+                )
+        for name, element in value.items():
+            if name in catalog.fields and name not in entry.fields and element is not None:
+                raise RequestError(
+                    f"{_named(path)}: {entry.name} has no field '{name}'",
+                    hint=near(name, entry.fields),
+                    path=(*path, name),
+                )
+            if name not in object_type.fields:
+                raise RequestError(
+                    f"{_named(path)}: unknown field {quote(name)}",
+                    hint=near(name, {*object_type.fields, *entry.fields} - catalog.columns.keys()),
+                    path=(*path, name),
+                )
+
+    def computed(self, cell: Computed, value: dict[str, Any], object_type: ObjectType, path: Path) -> Value:
+        """A computed column of one object."""
+        variable = object_type.name.lower()
+        try:
+            complete = coerce_nullable(value, object_type, self.policy.objects, path)
+            native = self.runtime.encode(complete, _object(object_type))
+            program = self.programs.get(id(cell))
+            if program is None:
+                program = self.programs[id(cell)] = self.runtime.compile(cell.checked)
+            return self.runtime.decode(program.evaluate(_One(variable, native)), cell.checked.type)
+        except CoercionError as error:
+            raise RequestError(
+                f"{_named(error.path)}: {error.message}", hint=error.hint, path=error.path
+            ) from None
+        except CelError as error:
+            raise EvaluationError(
+                f"{error.message} in {' '.join(cell.checked.text.split())}, for {_named(path)}",
+                place=cell.place(error.offset),
+            ) from None
+
+    def entry(self, catalog: Catalog, name: Any, path: Path) -> CatalogEntry:
+        """The catalog entry of a name that a request uses."""
+        entry = catalog.find(name) if isinstance(name, str) else None
+        if entry is None:
+            raise RequestError(
+                f"{_named(path)}: {quote(name)} is not in catalog {catalog.name}@{catalog.version}",
+                hint=near(str(name), {*catalog.entries, *catalog.aliases}),
+                path=path,
+            )
+        return entry
+
+
+class _One:
+    """A scope of one name."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.name = name
+        self.value = value
+
+    def resolve(self, name: str) -> Any:
+        return self.value
+
+
+def coerce_nullable(
+    value: dict[str, Any], object_type: ObjectType, objects: Mapping[str, ObjectType], path: Path
+) -> dict[str, Value]:
+    """An object's fields held against their types, columns that are not known yet left null."""
+    return {
+        name: None if value.get(name) is None else coerce(value[name], field.type, objects, (*path, name))
+        for name, field in object_type.fields.items()
+    }
+
+
+def _object(object_type: ObjectType) -> Type:
+    return Type(Kind.OBJECT, object_type.name)
+
+
+def _named(path: Path) -> str:
+    """`inventory.devices[3].kind` for a path."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text or "the request"
