@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
@@ -13,9 +13,9 @@ from engine.cel.checker import Checked
 from engine.cel.runtime import RUNTIMES, Native, Program, Runtime, create_runtime
 from engine.cel.types import STRING as STRING_TYPE
 from engine.cel.types import map_of, object_type, parse_type
-from engine.cel.values import CelError, Value
+from engine.cel.values import CelError, Value, to_json
 from engine.documents import Document, is_path_like
-from engine.errors import EvaluationError
+from engine.errors import EvaluationError, RequestError
 from engine.facts import FactBinder
 from engine.plan import BUILDERS, BuilderError, Plan, signatures, with_warnings
 from engine.policy import (
@@ -24,6 +24,7 @@ from engine.policy import (
     CompiledRule,
     CompiledVariable,
     Expression,
+    Input,
     PolicyStore,
     compile_policy,
 )
@@ -33,6 +34,9 @@ from engine.request import Request
 from engine.trace import MatchTrace, Part, RuleTrace, Trace, VariableTrace
 
 Outcome = Literal["plan", "value", "infeasible", "no_match"]
+
+AUTO = "auto"
+"""What a request says of an input that a policy is to choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,17 @@ class Decision:
     plan: Plan | None
     fits_in_memory: bool | None
     quantization: str | None = None
+    auto: Mapping[str, Decision] = field(default_factory=dict)
+    """The decisions that chose inputs for which the request says `auto`, by input."""
     trace: Trace | None = None
     request: Request | None = None
+
+    @property
+    def feasible(self) -> bool:
+        """False for a negative answer: nothing placed, or what is placed doesn't fit, by the policy's own word."""
+        if self.outcome == "plan":
+            return self.plan is not None and bool(self.plan.shards) and self.fits_in_memory is not False
+        return self.outcome == "value"
 
     def to_dict(self) -> dict[str, Any]:
         """As programs read it (schemas/decision.schema.json)."""
@@ -65,11 +78,13 @@ class Decision:
             "outcome": self.outcome,
             "match": self.match_id,
             "explanation": self.explanation,
-            "output": self.output,
+            "output": to_json(self.output),
             "plan": None if self.plan is None else self.plan.to_dict(),
             "fits_in_memory": self.fits_in_memory,
             "quantization": self.quantization,
         }
+        if self.auto:
+            result["auto"] = {name: decision.to_dict() for name, decision in self.auto.items()}
         if self.trace is not None:
             result["trace"] = self.trace.to_dict()
         return result
@@ -81,6 +96,7 @@ class Policy:
     def __init__(self, compiled: CompiledPolicy) -> None:
         self.compiled = compiled
         self._evaluators: dict[str, _Evaluator] = {}
+        self._choosers: dict[str, Policy] = {}
         self._lock = threading.Lock()
 
     @property
@@ -111,7 +127,36 @@ class Policy:
             EvaluationError: an expression ended in an error; with its place in the policy.
             RuntimeUnavailableError: the runtime isn't installed.
         """
-        return self._evaluator(runtime).decide(request, explain=explain)
+        request = request.typed({declared.name: declared.type_name for declared in self.inputs})
+        auto = self._choose(request, explain, runtime)
+        request = request.with_inputs(**{name: decision.output for name, decision in auto.items()})
+        decision = self._evaluator(runtime).decide(request, explain=explain)
+        return replace(decision, auto=auto) if auto else decision
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What it reads of a request."""
+        return tuple(self.compiled.inputs.values())
+
+    def _choose(self, request: Request, explain: bool, runtime: str) -> dict[str, Decision]:
+        """The decisions of other policies on the inputs for which the request says `auto`."""
+        chosen: dict[str, Decision] = {}
+        for declared in self.inputs:
+            if declared.auto is None or request.inputs.get(declared.name) != AUTO:
+                continue
+            decision = self._chooser(declared.auto).decide(request, explain=explain, runtime=runtime)
+            if decision.outcome == "no_match":
+                name = f"{declared.auto.name}@{declared.auto.version}"
+                raise RequestError(
+                    f"{declared.name}: policy {name}, which is to choose it, has no match for this request",
+                    path=(declared.name,),
+                )
+            chosen[declared.name] = decision
+        return chosen
+
+    def _chooser(self, compiled: CompiledPolicy) -> Policy:
+        with self._lock:
+            return self._choosers.setdefault(compiled.name, Policy(compiled))
 
     def _evaluator(self, runtime: str) -> _Evaluator:
         with self._lock:

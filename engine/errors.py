@@ -41,6 +41,10 @@ class Problem:
         """The same problem with a place, if it has none yet."""
         return self if self.place is not None or place is None else replace(self, place=place)
 
+    def under(self, path: Path) -> Problem:
+        """The same problem, found in a part of a document that stands at `path`."""
+        return replace(self, path=(*path, *(self.path or ())))
+
     def render(self) -> str:
         """For people: place and message, the source line with a caret, the hint."""
         lines = [f"{self.place}: {self.message}" if self.place else self.message]
@@ -109,6 +113,14 @@ class RequestError(EngineError):
     """A request holds something that the policy's inputs or the catalogs don't allow."""
 
 
+class MissingInputError(RequestError):
+    """A request lacks something that the policy reads; `input` is its name."""
+
+    def __init__(self, message: str, name: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint, path=())
+        self.input = name
+
+
 class EvaluationError(EngineError):
     """A CEL expression ended in an error while a decision was made."""
 
@@ -133,6 +145,14 @@ def near(name: str, options: Iterable[str]) -> str | None:
     if 0 < len(known) <= 12:
         return "known: " + ", ".join(known)
     return None
+
+
+def path_text(path: Path) -> str:
+    """`inventory.devices[3].kind` for a path; empty for the document itself."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
 
 
 def quote(value: object, limit: int = 60) -> str:

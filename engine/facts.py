@@ -9,7 +9,7 @@ from engine.cel.coercion import CoercionError, coerce
 from engine.cel.runtime import Program, Runtime
 from engine.cel.types import Kind, ObjectType, Type
 from engine.cel.values import CelError, Value
-from engine.errors import EvaluationError, Path, RequestError, near, quote
+from engine.errors import EvaluationError, MissingInputError, Path, RequestError, near, path_text, quote
 from engine.inventory import Inventory
 from engine.model import Model
 from engine.policy.catalog import Catalog, CatalogEntry, Computed
@@ -36,10 +36,10 @@ class FactBinder:
         missing = [name for name in self.policy.inputs if request.inputs.get(name) is None]
         if missing:
             declared = self.policy.inputs[missing[0]]
-            raise RequestError(
+            raise MissingInputError(
                 f"the request has no {missing[0]}, which policy {self.policy.name} reads",
+                missing[0],
                 hint=declared.description or None,
-                path=(),
             )
         return {
             name: self.value(declared, request.inputs[name]) for name, declared in self.policy.inputs.items()
@@ -193,8 +193,4 @@ def _object(object_type: ObjectType) -> Type:
 
 
 def _named(path: Path) -> str:
-    """`inventory.devices[3].kind` for a path."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text or "the request"
+    return path_text(path) or "the request"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,10 @@ from engine.errors import Path, RequestError
 from engine.inventory import Inventory, read_inventory
 from engine.model import Model, read_model
 
+_READERS: dict[str, Callable[[Any, Path], Inventory | Model]] = {
+    "Inventory": read_inventory,
+    "Model": read_model,
+}
 _REFERENCE_KEYS = frozenset({"id", "registry", "model_params", "quantization", "expected"})
 
 
@@ -76,6 +80,19 @@ class Request:
     def with_inputs(self, **inputs: Any) -> Request:
         """The same request with some inputs set or replaced."""
         return replace(self, inputs={**self.inputs, **inputs})
+
+    def typed(self, types: Mapping[str, str]) -> Request:
+        """The same request with plain mappings read as what a policy declares: inventories and models.
+
+        Raises:
+            RequestError: what is wrong with one of them, with its path.
+        """
+        read = {
+            name: _READERS[types[name]](value, (name,))
+            for name, value in self.inputs.items()
+            if types.get(name) in _READERS and not isinstance(value, (Inventory, Model))
+        }
+        return self.with_inputs(**read) if read else self
 
     def document_path(self, path: Path) -> Path:
         """Where in its document an input's value stands; `path` begins with the input's name."""

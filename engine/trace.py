@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.cel.values import to_json
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -24,7 +26,7 @@ class Part:
         elif self.error is not None:
             result["error"] = self.error
         else:
-            result["value"] = self.value
+            result["value"] = to_json(self.value)
         if self.parts:
             result["parts"] = [part.to_dict() for part in self.parts]
         return result
@@ -78,7 +80,7 @@ class VariableTrace:
     def to_dict(self) -> dict[str, Any]:
         """As programs read it."""
         result: dict[str, Any] = {"name": self.name, "rule": self.rule, "expression": self.expression}
-        result |= {"value": self.value} if self.error is None else {"error": self.error}
+        result |= {"value": to_json(self.value)} if self.error is None else {"error": self.error}
         return result
 
 

@@ -22,7 +22,7 @@ from celpy.evaluation import CELEvalError, base_functions
 
 from engine.cel import library
 from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
-from engine.cel.values import CelError, TypeValue, Uint, Value, aligned, equal, is_number, type_name
+from engine.cel.values import CelError, TypeValue, Uint, Value, aligned, equal, is_number, mapping, type_name
 
 Native = Any
 Function = Callable[..., Native]
@@ -83,7 +83,9 @@ _DECODERS: dict[type, Callable[[Any], Value]] = {
     celtypes.StringType: str,
     celtypes.BytesType: bytes,
     celtypes.ListType: lambda value: [from_celpy(element) for element in value],
-    celtypes.MapType: lambda value: {from_celpy(key_value(k)): from_celpy(v) for k, v in value.items()},
+    celtypes.MapType: lambda value: mapping(
+        (from_celpy(key_value(key)), from_celpy(element)) for key, element in value.items()
+    ),
     celtypes.TimestampType: lambda value: (
         datetime.datetime.fromtimestamp(0, datetime.UTC)
         + (value - datetime.datetime.fromtimestamp(0, datetime.UTC))

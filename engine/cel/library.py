@@ -26,6 +26,8 @@ from engine.cel.values import (
     checked_uint,
     equal,
     format_double,
+    format_duration,
+    format_timestamp,
     is_number,
     type_name,
 )
@@ -353,28 +355,14 @@ def to_string(value: Value) -> str:
         except UnicodeDecodeError:
             raise CelError("bytes that are not UTF-8") from None
     if isinstance(value, datetime.datetime):
-        return _timestamp_text(value)
+        return format_timestamp(value)
     if isinstance(value, datetime.timedelta):
-        return _duration_text(value)
+        return format_duration(value)
     if isinstance(value, int):
         return str(int(value))
     if isinstance(value, (str, TypeValue)):
         return str(value)
     raise no_overload("string", value)
-
-
-def _timestamp_text(value: datetime.datetime) -> str:
-    utc = value.astimezone(datetime.UTC)
-    fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
-    return utc.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + fraction + "Z"
-
-
-def _duration_text(value: datetime.timedelta) -> str:
-    microseconds = value // datetime.timedelta(microseconds=1)
-    sign, microseconds = ("-", -microseconds) if microseconds < 0 else ("", microseconds)
-    seconds, rest = divmod(microseconds, 1_000_000)
-    fraction = f".{rest:06d}".rstrip("0") if rest else ""
-    return f"{sign}{seconds}{fraction}s"
 
 
 # --- lists ----------------------------------------------------------------------------------------------

@@ -12,8 +12,10 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -50,6 +52,52 @@ class CelError(Exception):
         super().__init__(message)
         self.message = message
         self.offset = offset
+
+
+def to_json(value: Value) -> Any:
+    """A value as JSON has it, by the rules of protocol buffers' JSON mapping; ints stay numbers.
+
+    Bytes become base64, timestamps RFC 3339, durations seconds, doubles that are not finite their names,
+    map keys text.
+    """
+    if isinstance(value, float):
+        return (
+            value if math.isfinite(value) else {"inf": "Infinity", "-inf": "-Infinity"}.get(str(value), "NaN")
+        )
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, datetime.datetime):
+        return format_timestamp(value)
+    if isinstance(value, datetime.timedelta):
+        return format_duration(value)
+    if isinstance(value, TypeValue):
+        return value.name
+    if isinstance(value, Uint):
+        return int(value)
+    if isinstance(value, list):
+        return [to_json(element) for element in value]
+    if isinstance(value, dict):
+        return {json_key(key): to_json(element) for key, element in value.items()}
+    return value
+
+
+def json_key(key: Value) -> str:
+    """A map's key as JSON has it."""
+    return str(key).lower() if isinstance(key, bool) else str(int(key)) if isinstance(key, Uint) else str(key)
+
+
+def mapping(pairs: Iterable[tuple[Value, Value]]) -> dict[Value, Value]:
+    """A map of these pairs.
+
+    Raises:
+        CelError: two keys are one to Python, as 1 and true are.
+    """
+    result: dict[Value, Value] = {}
+    for key, value in pairs:
+        if key in result:
+            raise CelError(f"a map with two keys that can't be told apart: {to_json(key)!r}")
+        result[key] = value
+    return result
 
 
 def type_name(value: Value) -> str:
@@ -140,3 +188,19 @@ def format_double(value: float) -> str:
         return f"{prefix}{Decimal((0, digits, exponent)):f}"
     mantissa = text[0] + ("." + text[1:] if len(text) > 1 else "")
     return f"{prefix}{mantissa}e{'-' if power < 0 else '+'}{abs(power):02d}"
+
+
+def format_timestamp(value: datetime.datetime) -> str:
+    """A timestamp as RFC 3339 has it, in UTC."""
+    utc = value.astimezone(datetime.UTC)
+    fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
+    return utc.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + fraction + "Z"
+
+
+def format_duration(value: datetime.timedelta) -> str:
+    """A duration in seconds: `90s`, `-0.5s`."""
+    microseconds = value // datetime.timedelta(microseconds=1)
+    sign, microseconds = ("-", -microseconds) if microseconds < 0 else ("", microseconds)
+    seconds, rest = divmod(microseconds, 1_000_000)
+    fraction = f".{rest:06d}".rstrip("0") if rest else ""
+    return f"{sign}{seconds}{fraction}s"

@@ -13,7 +13,7 @@ from referencing import Registry, Resource
 
 from engine.documents.document import Document
 from engine.documents.resources import shipped
-from engine.errors import DocumentError, Path, Problem, near, quote
+from engine.errors import DocumentError, Path, Problem, near, path_text, quote
 
 _WORDS = {
     "string": "text",
@@ -84,11 +84,7 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
 
 
 def _name(path: Path) -> str:
-    """`a.b[2].c` for a path; the document itself is "the document"."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text or "the document"
+    return path_text(path) or "the document"
 
 
 def _schema(error: ValidationError) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.documents import validate
-from engine.errors import Path, Problem, RequestError
+from engine.errors import Path, RequestError
 from engine.inventory.native import read_native
 from engine.inventory.registry import read_registry
 from engine.inventory.types import Device, Interconnect, Inventory
@@ -22,9 +22,5 @@ def read_inventory(value: Any, path: Path = ()) -> Inventory:
     is_registry = isinstance(value, dict) and "profiles" in value
     problems = validate(value, "registry" if is_registry else "inventory")
     if problems:
-        raise RequestError([_under(path, problem) for problem in problems])
+        raise RequestError([problem.under(path) for problem in problems])
     return read_registry(value, path) if is_registry else read_native(value, path)
-
-
-def _under(path: Path, problem: Problem) -> Problem:
-    return Problem(problem.message, problem.place, problem.hint, (*path, *(problem.path or ())))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.documents import validate
-from engine.errors import Path, Problem, RequestError
+from engine.errors import Path, RequestError
 from engine.model.types import Model
 from engine.quantities import parse_count
 
@@ -20,7 +20,7 @@ def read_model(value: Any, path: Path = ()) -> Model:
     """
     problems = validate(value, "model")
     if problems:
-        raise RequestError([Problem(p.message, p.place, p.hint, (*path, *(p.path or ()))) for p in problems])
+        raise RequestError([problem.under(path) for problem in problems])
     return Model(read_params(value["params"], (*path, "params")), value.get("name"))
 
 

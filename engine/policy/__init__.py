@@ -7,6 +7,7 @@ from engine.policy.compiled import (
     CompiledRule,
     CompiledVariable,
     Expression,
+    Input,
     Parameter,
 )
 from engine.policy.compiler import compile_policy
@@ -20,6 +21,7 @@ __all__ = [
     "CompiledVariable",
     "Entry",
     "Expression",
+    "Input",
     "Parameter",
     "PolicyStore",
     "compile_policy",

@@ -74,6 +74,8 @@ class Input:
     type: Type
     type_name: str
     description: str = ""
+    auto: CompiledPolicy | None = None
+    """What chooses the value where a request says `auto`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class CompiledPolicy:
     objects: Mapping[str, ObjectType]
     rule: CompiledRule
     outcome: Literal["plan", "value"]
+    output_type: Type | None = None
+    """The type of its outputs; None where it gives plans."""
 
 
 @dataclass(frozen=True, slots=True)

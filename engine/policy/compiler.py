@@ -42,7 +42,16 @@ def compile_policy(
     Raises:
         PolicyError: every fault, each with its place.
     """
-    compiler = _Compiler(document, store, builders)
+    return _compile(document, store, builders, ())
+
+
+def _compile(
+    document: Document,
+    store: PolicyStore,
+    builders: Mapping[str, BuilderSignature],
+    asking: tuple[tuple[str, str], ...],
+) -> CompiledPolicy:
+    compiler = _Compiler(document, store, builders, asking)
     policy = compiler.compile()
     if compiler.problems:
         raise PolicyError(sorted(set(compiler.problems), key=_order))
@@ -56,12 +65,18 @@ def _order(problem: Problem) -> tuple[str, int, int]:
 
 class _Compiler:
     def __init__(
-        self, document: Document, store: PolicyStore, builders: Mapping[str, BuilderSignature]
+        self,
+        document: Document,
+        store: PolicyStore,
+        builders: Mapping[str, BuilderSignature],
+        asking: tuple[tuple[str, str], ...],
     ) -> None:
         self.document = document
         self.value: dict[str, Any] = document.value
         self.store = store
         self.builders = builders
+        # Names and versions of the policies that this one is compiled for, outermost first.
+        self.asking = (*asking, (self.value["name"], self.value["version"]))
         self.types = schema_types()
         self.problems: list[Problem] = []
         self.match_ids: dict[str, Path] = {}
@@ -95,6 +110,7 @@ class _Compiler:
             objects=objects,
             rule=rule,
             outcome=self.outcome(),
+            output_type=next((type_ for kind, type_, _ in self.results if kind == "output"), None),
         )
 
     # --- what expressions may read ----------------------------------------------------------------------
@@ -139,13 +155,36 @@ class _Compiler:
                 self.problem(f"input '{name}' is declared twice", (*path, "name"))
             if name in (*_NAMESPACES, *self.types.named, *t.PRIMITIVES):
                 self.problem(f"'{name}' means something else in expressions", (*path, "name"))
-            inputs[name] = Input(
-                name,
-                self.input_type(declared["type"], (*path, "type")),
-                declared["type"],
-                declared.get("description", ""),
-            )
+            type_ = self.input_type(declared["type"], (*path, "type"))
+            inputs[name] = Input(name, type_, declared["type"], declared.get("description", ""))
+        for position, declared in enumerate(self.value.get("inputs", ())):
+            if "auto" in declared:
+                name = declared["name"]
+                chooser = self.chooser(inputs, name, declared["auto"], ("inputs", position, "auto"))
+                inputs[name] = replace(inputs[name], auto=chooser)
         return inputs
+
+    def chooser(
+        self, inputs: Mapping[str, Input], name: str, reference: str, path: Path
+    ) -> CompiledPolicy | None:
+        """The policy that chooses an input's value: it reads other inputs, and its outputs have the type."""
+        try:
+            entry = self.store.find("policy", reference)
+            if (entry.name, entry.version) in self.asking:
+                raise PolicyError(f"policy {entry.name}@{entry.version} would choose for itself")
+            chooser = _compile(self.store.read(entry), self.store, self.builders, self.asking)
+        except EngineError as error:
+            self.problems += [problem.at(self.document.place(path)) for problem in error.problems]
+            return None
+        known = {other.name: other.type for other in inputs.values() if other.name != name}
+        lacking = [need.name for need in chooser.inputs.values() if known.get(need.name) != need.type]
+        if lacking:
+            self.problem(f"policy {reference} reads {lacking[0]}, which is no input of the same type", path)
+        wanted = inputs[name].type
+        if chooser.output_type is None or not Substitution().assignable(chooser.output_type, wanted):
+            found = f"'{chooser.output_type}'" if chooser.output_type else "a plan"
+            self.problem(f"auto: expected a policy that gives '{wanted}', {reference} gives {found}", path)
+        return chooser
 
     def input_type(self, text: str, path: Path) -> Type:
         try:
