@@ -61,7 +61,7 @@ class Decision:
 
     @property
     def feasible(self) -> bool:
-        """False for a negative answer: nothing placed, or what is placed doesn't fit, by the policy's own word."""
+        """False for a negative answer: nothing is placed, or by the policy's own word it doesn't fit."""
         if self.outcome == "plan":
             return self.plan is not None and bool(self.plan.shards) and self.fits_in_memory is not False
         return self.outcome == "value"

@@ -61,9 +61,7 @@ def to_json(value: Value) -> Any:
     map keys text.
     """
     if isinstance(value, float):
-        return (
-            value if math.isfinite(value) else {"inf": "Infinity", "-inf": "-Infinity"}.get(str(value), "NaN")
-        )
+        return value if math.isfinite(value) else _NOT_FINITE[repr(value)]
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, datetime.datetime):
@@ -79,6 +77,9 @@ def to_json(value: Value) -> Any:
     if isinstance(value, dict):
         return {json_key(key): to_json(element) for key, element in value.items()}
     return value
+
+
+_NOT_FINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
 
 
 def json_key(key: Value) -> str:
