@@ -133,6 +133,14 @@ class Policy:
         decision = self._evaluator(runtime).decide(request, explain=explain)
         return replace(decision, auto=auto) if auto else decision
 
+    def prepare(self, runtime: str = RUNTIMES[0]) -> None:
+        """Make the runtime ready, so that a missing one is told before the first request.
+
+        Raises:
+            RuntimeUnavailableError: the runtime isn't installed.
+        """
+        self._evaluator(runtime)
+
     @property
     def inputs(self) -> tuple[Input, ...]:
         """What it reads of a request."""

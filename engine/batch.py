@@ -1,0 +1,80 @@
+"""Many requests, one JSON line each: lines in, answers out, one at a time and in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from engine.decide import Decision, Policy
+from engine.documents.json_source import decode_json
+from engine.errors import DocumentError, EngineError, Problem
+from engine.request import Request
+
+LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes; a longer line is an error, and is never held in memory as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that is not blank; of one longer than `LONGEST_LINE`, just more than so much.
+
+    `number` counts from 1, blank lines too; `size` is in bytes, with what isn't kept.
+    """
+
+    number: int
+    text: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A line's decision, or the problem that it has instead."""
+
+    line: Line
+    id: str | int | None
+    decision: Decision | None = None
+    problem: Problem | None = None
+
+
+def read_lines(source: BinaryIO) -> Iterator[Line]:
+    """The lines of a stream, one at a time."""
+    number = 0
+    while text := source.readline(LONGEST_LINE + 1):
+        number += 1
+        size, rest = len(text), text
+        while not rest.endswith(b"\n") and (rest := source.readline(LONGEST_LINE)):
+            size += len(rest)
+        if text.strip():
+            yield Line(number, text, size)
+
+
+def decide_line(policy: Policy, line: Line, runtime: str) -> Answer:
+    """The answer to one line; what is wrong with a line is part of its answer and never raised."""
+    mapping: Any = None
+    try:
+        mapping = _decode(line.text)
+        decision = policy.decide(Request.from_dict(mapping), runtime=runtime)
+    except EngineError as error:
+        return Answer(line, _id(mapping), problem=error.problems[0])
+    return Answer(line, decision.id, decision)
+
+
+def _decode(text: bytes) -> Any:
+    if len(text) > LONGEST_LINE:
+        raise DocumentError(f"a line of more than {LONGEST_LINE // 2**20} MiB")
+    try:
+        return decode_json(text.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg[:1].lower()}{error.msg[1:]}"
+        raise DocumentError(f"not valid JSON at column {error.colno}: {reason}") from None
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"not UTF-8 text: byte 0x{text[error.start]:02x}") from None
+    except ValueError as error:
+        raise DocumentError(str(error)) from None
+
+
+def _id(mapping: Any) -> str | int | None:
+    found = mapping.get("id") if isinstance(mapping, dict) else None
+    return found if isinstance(found, (str, int)) and not isinstance(found, bool) else None

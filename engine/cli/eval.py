@@ -1,0 +1,65 @@
+"""`engine eval`: decide one request and say why."""
+
+from __future__ import annotations
+
+import click
+
+from engine.cli.main import NO, YES
+from engine.cli.options import format_option, policies_option, policy_option, runtime_option, screen
+from engine.cli.requests import Sources, read_request
+from engine.decide import load_policy
+from engine.render import TARGETS, render
+
+_EPILOG = """
+\b
+Examples:
+  engine eval --inventory examples/8x-a100.yaml --params 70B \\
+      --quantization bf16
+  engine eval --request request.yaml --quantization auto --explain
+  engine eval --inventory examples/mixed-gpus.yaml --params 8B \\
+      --quantization int8 --policies my-policies --format json
+  engine eval --policy my-policies/quota/1.0.0.yaml --input subject.yaml
+
+\b
+Exit codes: 0 a plan or a value; 1 no match, or nothing that fits;
+2 bad usage or bad input.
+"""
+
+
+@click.command("eval", epilog=_EPILOG)
+@click.option("--inventory", metavar="FILE|-", help="Devices, as YAML or JSON, or ai-hwaccel's registry.")
+@click.option("--model", metavar="FILE|-", help="The model, as YAML or JSON.")
+@click.option("--params", metavar="N", help="The model's parameters instead: 70B, 7.24B, 350M.")
+@click.option("--quantization", metavar="NAME", help="fp32, fp16, bf16, int8, int4, or auto.")
+@click.option("--request", metavar="FILE|-", help="All of these in one file; flags win over it.")
+@click.option("--input", "input_", metavar="FILE|-", help="Any policy's inputs: names and values.")
+@policy_option
+@policies_option
+@runtime_option
+@format_option(*TARGETS)
+@click.option("--explain", is_flag=True, help="Add the trace: variables, matches, parts of conditions.")
+def command(
+    inventory: str | None,
+    model: str | None,
+    params: str | None,
+    quantization: str | None,
+    request: str | None,
+    input_: str | None,
+    policy: str,
+    policies: tuple[str, ...],
+    runtime: str,
+    form: str,
+    explain: bool,
+) -> int:
+    """Decide one request and say why.
+
+    The policy reads an inventory, a model and a quantization; another policy reads what it declares.
+    """
+    if explain and form == "ai-hwaccel":
+        raise click.UsageError("ai-hwaccel's form has no place for a trace; --explain goes with the others")
+    asked = read_request(Sources(inventory, model, params, quantization, request, input_))
+    loaded = load_policy(policy, policies)
+    with asked.located():
+        decision = loaded.decide(asked.request, explain=explain, runtime=runtime)
+    click.echo(render(decision, form, screen()), nl=False)
+    return YES if decision.feasible else NO

@@ -1,0 +1,123 @@
+"""`engine policies`: what is found where, and one of them as it decides."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from engine.cli.main import YES
+from engine.cli.options import format_option, policies_option
+from engine.documents import Document
+from engine.errors import PolicyError, near
+from engine.plan import signatures
+from engine.policy import CompiledPolicy, Entry, PolicyStore, compile_policy
+
+_EPILOG = """
+\b
+Examples:
+  engine policies
+  engine policies show sharding@1.0.0
+  engine policies show accelerators --format json
+  ENGINE_POLICIES=my-policies engine policies
+"""
+
+
+@click.group("policies", invoke_without_command=True, epilog=_EPILOG)
+@policies_option
+@format_option("text", "json")
+@click.pass_context
+def command(context: click.Context, policies: tuple[str, ...], form: str) -> int:
+    """List policies and catalogs, or show one.
+
+    A file in one of your own folders hides the shipped one of the same name and version.
+    """
+    context.obj = policies
+    if context.invoked_subcommand is None:
+        rows = _listed(PolicyStore(policies))
+        click.echo(json.dumps(rows, indent=2) if form == "json" else _table(rows))
+    return YES
+
+
+@command.command("show")
+@click.argument("reference", metavar="NAME")
+@policies_option
+@format_option("text", "json")
+@click.pass_context
+def show(context: click.Context, reference: str, policies: tuple[str, ...], form: str) -> int:
+    """Print a policy with the catalogs that it reads, or a catalog.
+
+    NAME is name, name@1 or name@1.0.0. As text, these are the files as written, one YAML document each.
+    """
+    store = PolicyStore(policies or context.obj or ())
+    entry = _found(store, reference)
+    if entry.kind == "catalog":
+        document = store.read(entry)
+        click.echo(json.dumps(document.value, indent=2) if form == "json" else _source(document).rstrip())
+        return YES
+    policy = compile_policy(store.read(entry), store, signatures())
+    click.echo(json.dumps(_resolved(policy), indent=2) if form == "json" else _sources(policy).rstrip())
+    return YES
+
+
+def _found(store: PolicyStore, reference: str) -> Entry:
+    """The policy of that reference, else the catalog."""
+    name = reference.partition("@")[0]
+    if not any(store.entries("policy", name)) and any(store.entries("catalog", name)):
+        return store.find("catalog", reference)
+    if not any(store.entries("policy", name)):
+        names = {entry.name for kind in ("policy", "catalog") for entry in store.entries(kind)}
+        raise PolicyError(f"no policy or catalog '{name}'", hint=near(name, names))
+    return store.find("policy", reference)
+
+
+def _listed(store: PolicyStore) -> list[dict[str, Any]]:
+    """Everything that is found, newest versions first, with where it is and whether another file hides it."""
+    rows: list[dict[str, Any]] = []
+    for kind in ("policy", "catalog"):
+        seen: set[tuple[str, str]] = set()
+        entries = []
+        for entry in store.entries(kind):
+            hidden = (entry.name, entry.version) in seen
+            seen.add((entry.name, entry.version))
+            entries.append((entry, hidden))
+        entries.sort(key=lambda item: (item[0].name, [-part for part in item[0].order]))
+        for entry, hidden in entries:
+            rows.append(
+                {
+                    "kind": kind,
+                    "name": entry.name,
+                    "version": entry.version,
+                    "file": str(entry.path),
+                    "hidden": hidden,
+                }
+            )
+    return rows
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Names first, files last, so that long paths don't push anything away."""
+    cells = [(row["kind"], f"{row['name']}@{row['version']}", row["file"], row["hidden"]) for row in rows]
+    widths = [max(len(cell[column]) for cell in cells) for column in (0, 1)]
+    return "\n".join(
+        f"{kind:<{widths[0]}}  {name:<{widths[1]}}  {file}{'  (hidden)' if hidden else ''}"
+        for kind, name, file, hidden in cells
+    )
+
+
+def _source(document: Document, note: str = "") -> str:
+    return f"# {document.name}{note}\n{document.text.rstrip()}\n"
+
+
+def _sources(policy: CompiledPolicy) -> str:
+    """The texts of the policy and of its catalogs, as YAML documents of one stream."""
+    texts = [_source(policy.document, f"\n# {policy.digest}")]
+    texts += [_source(catalog.document) for catalog in policy.catalogs.values()]
+    return "---\n".join(texts)
+
+
+def _resolved(policy: CompiledPolicy) -> dict[str, Any]:
+    """The policy's document with each catalog's document in the place of its reference."""
+    catalogs = {name: catalog.document.value for name, catalog in policy.catalogs.items()}
+    return {**policy.document.value, "catalogs": catalogs, "digest": policy.digest}

@@ -1,0 +1,65 @@
+"""A progress bar on standard error, for people who wait."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+_PATIENCE = 1.0
+"""Seconds that go by before a bar is shown."""
+
+
+class Progress:
+    """Shows how much of `total` bytes is done; nothing where nobody watches, or where it is done soon.
+
+    Data that is printed on the same terminal would be torn apart by the bar: there is none then.
+    """
+
+    def __init__(self, total: int | None) -> None:
+        self.total = total
+        self.done = 0
+        self.lines = 0
+        self.since = time.monotonic()
+        self.watched = sys.stderr.isatty() and not sys.stdout.isatty()
+        self.bar: Any = None
+        self.task: Any = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self._update()
+            self.bar.stop()
+
+    def advance(self, size: int) -> None:
+        """One line of so many bytes is done."""
+        self.done += size
+        self.lines += 1
+        if self.bar is not None:
+            if self.lines % 64 == 0:
+                self._update()
+        elif self.watched and time.monotonic() - self.since > _PATIENCE:
+            self._start()
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self.bar = Bar(
+            TextColumn("{task.fields[lines]} decisions"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.task = self.bar.add_task("", total=self.total, completed=self.done, lines=self.lines)
+        self.bar.start()
+
+    def _update(self) -> None:
+        self.bar.update(self.task, completed=self.done, lines=self.lines)

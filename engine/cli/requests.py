@@ -1,0 +1,131 @@
+"""From arguments to a request, and from a fault in a request back to its line of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import click
+
+from engine.documents import Document, read_document
+from engine.errors import EngineError, MissingInputError, Path, Problem, RequestError
+from engine.inventory import read_inventory
+from engine.model import Model, read_model, read_params
+from engine.request import Request
+
+_FLAGS = {
+    "inventory": "give the devices with --inventory FILE",
+    "model": "give the model with --model FILE, or its size with --params 70B",
+    "quantization": "give it with --quantization bf16, or let it be chosen with --quantization auto",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a request's parts come from."""
+
+    inventory: str | None = None
+    model: str | None = None
+    params: str | None = None
+    quantization: str | None = None
+    request: str | None = None
+    input: str | None = None
+
+    def check(self) -> None:
+        """Refuse arguments that contradict each other.
+
+        Raises:
+            click.UsageError: they do.
+        """
+        if self.request and self.input:
+            raise click.UsageError("--request and --input are two ways to say the same; give one of them")
+        if self.model and self.params:
+            raise click.UsageError("--model and --params are two ways to say the same; give one of them")
+        files = (self.inventory, self.model, self.request, self.input)
+        if sum(file == "-" for file in files) > 1:
+            raise click.UsageError("standard input (-) can be read once only")
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request, and the documents that its inputs were read from."""
+
+    request: Request = field(default_factory=Request)
+    documents: dict[str, Document] = field(default_factory=dict)
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Give errors of this request their places in files, and hints on what to type."""
+        try:
+            yield
+        except MissingInputError as error:
+            hint = _FLAGS.get(error.input, f"give it with --input FILE, as {error.input}: …")
+            raise RequestError(error.message, hint=hint) from None
+        except EngineError as error:
+            error.problems = tuple(self._located(problem) for problem in error.problems)
+            raise
+
+    def _located(self, problem: Problem) -> Problem:
+        if problem.place is not None or not problem.path:
+            return problem
+        document = self.documents.get(str(problem.path[0]))
+        if document is None:
+            return problem
+        return problem.at(document.place(self.request.document_path(problem.path)))
+
+
+def read_request(sources: Sources) -> Asked:
+    """The request that the arguments describe; flags win over what a file says.
+
+    Raises:
+        click.UsageError: arguments that contradict each other.
+        EngineError: a file that can't be read, or what is wrong with it.
+    """
+    sources.check()
+    asked = Asked()
+    if sources.request:
+        _take_document(asked, sources.request, whole_request=True)
+    if sources.input:
+        _take_document(asked, sources.input, whole_request=False)
+    if sources.inventory:
+        document = read_document(sources.inventory)
+        with _in(document):
+            asked.request = asked.request.with_inputs(inventory=read_inventory(document.value))
+        asked.documents["inventory"] = document
+    if sources.model:
+        document = read_document(sources.model)
+        with _in(document):
+            asked.request = asked.request.with_inputs(model=read_model(document.value))
+        asked.documents["model"] = document
+    if sources.params:
+        asked.documents.pop("model", None)
+        asked.request = asked.request.with_inputs(model=Model(_params(sources.params)))
+    if sources.quantization:
+        asked.documents.pop("quantization", None)
+        asked.request = asked.request.with_inputs(quantization=sources.quantization)
+    return asked
+
+
+def _take_document(asked: Asked, source: str, *, whole_request: bool) -> None:
+    document = read_document(source)
+    with _in(document):
+        read = Request.from_dict if whole_request else Request.from_inputs
+        asked.request = read(document.value)
+    asked.documents |= dict.fromkeys(asked.request.inputs, document)
+
+
+@contextmanager
+def _in(document: Document) -> Iterator[None]:
+    try:
+        yield
+    except RequestError as error:
+        raise error.located(document) from None
+
+
+def _params(text: str) -> int:
+    path: Path = ()
+    try:
+        return read_params(text, path)
+    except RequestError as error:
+        raise RequestError(f"--params: {error.message}", hint=error.hint) from None

@@ -1,0 +1,170 @@
+"""For people: what is to be done, who decided it and why, the shards as a table, the trace."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from engine.cel.values import to_json
+from engine.decide import Decision
+from engine.plan import Plan, Shard
+from engine.quantities import format_bytes, format_count
+from engine.render import Screen
+from engine.render.trace import print_trace
+
+_MOST_ROWS = 48
+"""Longer tables are cut in the middle, and say so."""
+
+
+def render(decision: Decision, screen: Screen) -> str:
+    """The decision for a terminal of that width."""
+    console = Console(
+        file=io.StringIO(),
+        width=screen.width,
+        force_terminal=screen.color,
+        color_system="standard" if screen.color else None,
+        no_color=not screen.color,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+    console.print(_headline(decision))
+    console.print(_facts(decision))
+    if decision.plan is not None:
+        _print_plan(console, decision, decision.plan)
+    if decision.trace is not None:
+        for name, chooser in decision.auto.items():
+            if chooser.trace is not None:
+                print_trace(console, chooser.trace, f"{name}, by {_policy(chooser)}")
+        print_trace(console, decision.trace, _policy(decision))
+    written = console.file
+    assert isinstance(written, io.StringIO)
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines()) + "\n"
+
+
+def _policy(decision: Decision) -> str:
+    return f"{decision.policy_name}@{decision.policy_version}"
+
+
+def _headline(decision: Decision) -> Text:
+    style = "bold green" if decision.feasible else "bold red"
+    return Text(_outcome(decision), style=style)
+
+
+def _outcome(decision: Decision) -> str:
+    if decision.outcome == "no_match":
+        return "No match: no rule of the policy holds for this request"
+    if decision.plan is None:
+        return json.dumps(to_json(decision.output), ensure_ascii=False)
+    strategy = decision.plan.strategy
+    names = {
+        "none": "One device",
+        "tensor_parallel": f"Tensor parallel over {strategy.tensor_parallel} devices",
+        "pipeline_parallel": f"Pipeline parallel in {strategy.pipeline_parallel} stages",
+        "data_parallel": f"Data parallel, {strategy.data_parallel} replicas",
+        "hybrid": f"Tensor parallel {strategy.tensor_parallel} × pipeline parallel "
+        f"{strategy.pipeline_parallel} × data parallel {strategy.data_parallel}",
+    }
+    if not decision.plan.shards:
+        return "Nothing can be placed"
+    doubt = "" if decision.feasible else ", which does not fit"
+    return names[strategy.kind] + doubt
+
+
+def _facts(decision: Decision) -> Table:
+    """Who decided what, and why, as two columns of words."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    model = decision.request.model if decision.request else None
+    if model is not None:
+        name = f"{model.name}, " if model.name else ""
+        table.add_row("model", f"{name}{format_count(model.params)} parameters")
+    if decision.quantization is not None:
+        chooser = decision.auto.get("quantization")
+        why = "" if chooser is None else f", chosen by {_policy(chooser)}: {chooser.explanation}"
+        table.add_row("quantization", decision.quantization + why)
+    table.add_row("policy", f"{_policy(decision)}  {decision.policy_digest[:19]}…")
+    if decision.match_id is not None:
+        table.add_row("match", decision.match_id)
+    if decision.explanation is not None:
+        table.add_row("because", decision.explanation)
+    return table
+
+
+def _print_plan(console: Console, decision: Decision, plan: Plan) -> None:
+    if plan.shards:
+        console.print()
+        console.print(Padding(_table(plan), (0, 0, 0, 0)))
+        console.print()
+    summary = Table.grid(padding=(0, 2, 0, 0))
+    summary.add_column(style="dim", no_wrap=True)
+    summary.add_column(overflow="fold")
+    summary.add_row("total", format_bytes(plan.total_memory_bytes) + _fit(decision))
+    if plan.estimated_tokens_per_sec is not None:
+        summary.add_row("estimate", f"{_number(plan.estimated_tokens_per_sec)} tokens/s")
+    console.print(summary)
+    for warning in plan.warnings:
+        console.print(Text.assemble(("warning: ", "bold yellow"), warning))
+
+
+def _fit(decision: Decision) -> str:
+    if decision.fits_in_memory is None or not (decision.plan and decision.plan.shards):
+        return ""
+    return ", fits the available memory" if decision.fits_in_memory else ", more than the available memory"
+
+
+def _table(plan: Plan) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("shard", justify="right", no_wrap=True)
+    table.add_column("device", overflow="fold")
+    table.add_column("layers", justify="right", no_wrap=True)
+    table.add_column("memory", justify="right", no_wrap=True)
+    table.add_column("of device", justify="right", no_wrap=True)
+    shards = plan.shards
+    cut = len(shards) - _MOST_ROWS
+    shown = shards if cut <= 1 else (*shards[: _MOST_ROWS // 2], *shards[-(_MOST_ROWS // 2) :])
+    for position, shard in enumerate(shown):
+        if cut > 1 and position == _MOST_ROWS // 2:
+            table.add_row("…", f"{cut} more; --format json has them all")
+        table.add_row(*_row(shard, plan))
+    return table
+
+
+def _row(shard: Shard, plan: Plan) -> tuple[str | Text, ...]:
+    device = str(shard.device) + (f"  {shard.device.name}" if shard.device.name else "")
+    return (
+        str(shard.shard_id),
+        device,
+        _layers(shard, plan),
+        format_bytes(shard.memory_bytes),
+        _share(shard),
+    )
+
+
+def _layers(shard: Shard, plan: Plan) -> str:
+    if plan.strategy.pipeline_parallel == 1:
+        return "all"
+    first, last = shard.layer_range
+    return f"{first}–{last}" if first <= last else "none"
+
+
+def _share(shard: Shard) -> str | Text:
+    """How much of its device's memory a shard takes."""
+    memory = shard.device.memory_bytes
+    if memory is None:
+        return "?"
+    if memory == 0:
+        return "0 B"
+    share = f"{shard.memory_bytes / memory:.1%}"
+    return Text(share, style="bold red") if shard.memory_bytes > memory else share
+
+
+def _number(value: float) -> str:
+    """A speed for people: three digits at least, no exponent."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
