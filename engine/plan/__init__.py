@@ -2,7 +2,7 @@
 
 from engine.plan.builders import BUILDERS, Builder, BuilderError, signatures
 from engine.plan.types import Plan, Shard, ShardDevice, Strategy
-from engine.plan.validator import with_warnings
+from engine.plan.validator import device_memory, with_warnings
 
 __all__ = [
     "BUILDERS",
@@ -12,6 +12,7 @@ __all__ = [
     "Shard",
     "ShardDevice",
     "Strategy",
+    "device_memory",
     "signatures",
     "with_warnings",
 ]

@@ -16,8 +16,8 @@ def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:
 
 
 def _warnings(plan: Plan, inventory: Inventory | None) -> Iterator[str]:
-    for key, shards in _by_device(plan.shards).items():
-        yield from _device_warnings(shards, _memory(shards[0].device, key, inventory))
+    for shards in _by_device(plan.shards).values():
+        yield from _device_warnings(shards, device_memory(shards[0].device, inventory))
     if plan.strategy.kind == "pipeline_parallel":
         yield from _layer_warnings(plan.shards)
 
@@ -32,8 +32,8 @@ def _by_device(shards: tuple[Shard, ...]) -> dict[object, list[Shard]]:
     return devices
 
 
-def _memory(device: ShardDevice, key: object, inventory: Inventory | None) -> int | None:
-    """The device's memory; of a device that a policy named by kind, the inventory's first of that kind."""
+def device_memory(device: ShardDevice, inventory: Inventory | None) -> int | None:
+    """A device's bytes; of one that a policy named by its kind, those of the inventory's first of that kind."""
     if device.index is not None or inventory is None:
         return device.memory_bytes
     alike = (d.memory_bytes for d in inventory.devices if d.kind == device.kind and d.available)
@@ -49,8 +49,8 @@ def _device_warnings(shards: list[Shard], memory: int | None) -> Iterator[str]:
     if memory is None:
         yield f"device {device} is not in the inventory: nothing is known of its memory"
     elif held > memory:
-        what = f"shard {shards[0].shard_id}" if len(shards) == 1 else f"{len(shards)} shards"
-        yield f"{what} on device {device}: {format_bytes(held)} of {format_bytes(memory)}"
+        what = f"shard {shards[0].shard_id} needs" if len(shards) == 1 else f"{len(shards)} shards need"
+        yield f"{what} {format_bytes(held)}, device {device} has {format_bytes(memory)}"
 
 
 def _layer_warnings(shards: tuple[Shard, ...]) -> Iterator[str]:

@@ -6,13 +6,13 @@ import io
 import json
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from engine.cel.values import to_json
 from engine.decide import Decision
-from engine.plan import Plan, Shard
+from engine.inventory import Inventory
+from engine.plan import Plan, Shard, device_memory
 from engine.quantities import format_bytes, format_count
 from engine.render import Screen
 from engine.render.trace import print_trace
@@ -100,7 +100,7 @@ def _facts(decision: Decision) -> Table:
 def _print_plan(console: Console, decision: Decision, plan: Plan) -> None:
     if plan.shards:
         console.print()
-        console.print(Padding(_table(plan), (0, 0, 0, 0)))
+        console.print(_table(plan, decision.request.inventory if decision.request else None))
         console.print()
     summary = Table.grid(padding=(0, 2, 0, 0))
     summary.add_column(style="dim", no_wrap=True)
@@ -119,7 +119,7 @@ def _fit(decision: Decision) -> str:
     return ", fits the available memory" if decision.fits_in_memory else ", more than the available memory"
 
 
-def _table(plan: Plan) -> Table:
+def _table(plan: Plan, inventory: Inventory | None) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("shard", justify="right", no_wrap=True)
     table.add_column("device", overflow="fold")
@@ -132,18 +132,18 @@ def _table(plan: Plan) -> Table:
     for position, shard in enumerate(shown):
         if cut > 1 and position == _MOST_ROWS // 2:
             table.add_row("…", f"{cut} more; --format json has them all")
-        table.add_row(*_row(shard, plan))
+        table.add_row(*_row(shard, plan, inventory))
     return table
 
 
-def _row(shard: Shard, plan: Plan) -> tuple[str | Text, ...]:
+def _row(shard: Shard, plan: Plan, inventory: Inventory | None) -> tuple[str | Text, ...]:
     device = str(shard.device) + (f"  {shard.device.name}" if shard.device.name else "")
     return (
         str(shard.shard_id),
         device,
         _layers(shard, plan),
         format_bytes(shard.memory_bytes),
-        _share(shard),
+        _share(shard, inventory),
     )
 
 
@@ -154,9 +154,9 @@ def _layers(shard: Shard, plan: Plan) -> str:
     return f"{first}–{last}" if first <= last else "none"
 
 
-def _share(shard: Shard) -> str | Text:
+def _share(shard: Shard, inventory: Inventory | None) -> str | Text:
     """How much of its device's memory a shard takes."""
-    memory = shard.device.memory_bytes
+    memory = device_memory(shard.device, inventory)
     if memory is None:
         return "?"
     if memory == 0:
