@@ -33,7 +33,7 @@ def _by_device(shards: tuple[Shard, ...]) -> dict[object, list[Shard]]:
 
 
 def device_memory(device: ShardDevice, inventory: Inventory | None) -> int | None:
-    """A device's bytes; of one that a policy named by its kind, those of the inventory's first of that kind."""
+    """A device's bytes; of one that a policy named by kind, those of the first of that kind."""
     if device.index is not None or inventory is None:
         return device.memory_bytes
     alike = (d.memory_bytes for d in inventory.devices if d.kind == device.kind and d.available)
