@@ -322,6 +322,8 @@ class _Checker:
         types = tuple(self.visit(argument, scope) for argument in arguments)
         if function is None:
             return self.undeclared_function(node, scope)
+        if function.variadic and len(arguments) == 1 and _is_empty_list(arguments[0]):
+            return self.fault(f"{function.name}() of nothing", arguments[0].position)
         member = node.target is not None and arguments and arguments[0] is node.target
         variadic = function.variadic and len(arguments) > 2
         given = (t.list_of(self.joined(list(types))),) if variadic else types
@@ -403,6 +405,10 @@ def _parameters(type_: Type) -> Iterator[Type]:
         yield type_
     for inner in type_.parameters:
         yield from _parameters(inner)
+
+
+def _is_empty_list(node: ast.Node) -> bool:
+    return isinstance(node, ast.ListLiteral) and not node.elements
 
 
 def _shown(name: str) -> str:

@@ -1,0 +1,101 @@
+"""Expressions checked and evaluated as the engine does it, for tests of CEL."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.cel.checker import Environment, check
+from engine.cel.runtime import Runtime, create_runtime
+from engine.cel.types import DYN, Type, parse_type
+from engine.cel.values import CelError, TypeValue, Uint, Value, equal, type_name
+
+DATA = Path(__file__).resolve().parent.parent / "data" / "cel"
+
+
+class Bindings:
+    """A scope of plain values."""
+
+    def __init__(self, runtime: Runtime, values: Mapping[str, Value], types: Mapping[str, Type]) -> None:
+        self.runtime = runtime
+        self.values = values
+        self.types = types
+
+    def resolve(self, name: str) -> Any:
+        return self.runtime.encode(self.values[name], self.types[name])
+
+
+@cache
+def runtime(name: str) -> Runtime:
+    return create_runtime(name, {})
+
+
+def evaluate(
+    text: str, runtime_name: str, values: Mapping[str, Value] | None = None, types: Mapping[str, Type] | None = None
+) -> Value:
+    """The value of an expression.
+
+    Raises:
+        CelCheckError: the checker refuses it.
+        CelError: it ends in an error.
+    """
+    values = values or {}
+    declared = {name: DYN for name in values} | dict(types or {})
+    checked = check(text, Environment(declared))
+    made = runtime(runtime_name)
+    return made.decode(made.compile(checked).evaluate(Bindings(made, values, declared)), checked.type)
+
+
+def same(first: Value, second: Value) -> bool:
+    """Equal, and of one type; NaN is itself here."""
+    if isinstance(first, float) and isinstance(second, float) and math.isnan(first):
+        return math.isnan(second)
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(same, first, second))
+    return type_name(first) == type_name(second) and equal(first, second)
+
+
+def outcome(text: str, runtime_name: str, **kwargs: Any) -> Value:
+    """The value, or the class of an error."""
+    try:
+        return evaluate(text, runtime_name, **kwargs)
+    except CelError:
+        return CelError
+
+
+def conformance() -> list[dict[str, Any]]:
+    """The suite's cases, without those on functions that the engine doesn't offer."""
+    lines = (DATA / "conformance.jsonl").read_text(encoding="utf-8").splitlines()
+    cases = [json.loads(line) for line in lines]
+    return [case for case in cases if case["file"] not in ("macros2", "optionals")]
+
+
+def deviations() -> dict[str, list[str]]:
+    """Expressions by the reason for which the engine answers otherwise than the suite."""
+    loaded: dict[str, list[str]] = yaml.safe_load((DATA / "deviations.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def declared_types(case: Mapping[str, Any]) -> dict[str, Type]:
+    """The declarations of a case of the suite."""
+    return {name: parse_type(type_) for name, type_ in (case.get("declarations") or {}).items()}
+
+
+def tagged(value: Mapping[str, Any]) -> Value:
+    """A value of the suite's data as a plain one."""
+    ((kind, content),) = value.items()
+    if kind == "list":
+        return [tagged(element) for element in content]
+    if kind == "map":
+        pairs = content.items() if isinstance(content, dict) else ((tagged(k), v) for k, v in content)
+        return {key: tagged(element) for key, element in pairs}
+    if kind == "null":
+        return None
+    simple = {"int": int, "uint": lambda text: Uint(int(text)), "double": float, "bytes": bytes.fromhex, "type": TypeValue}
+    return simple[kind](content) if kind in simple else content
