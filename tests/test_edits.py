@@ -96,9 +96,12 @@ def test_an_invented_accelerator(folder: Path) -> None:
     edit(
         folder / "catalog" / "accelerators" / "1.0.0.yaml",
         r"  core_count: .*\n",
-        "  core_count: {type: int, description: Cores.}\n  lasers: {type: int, description: Lasers of a chip.}\n",
+        "  core_count: {type: int, description: Cores.}\n  lasers: {type: int, description: Lasers.}\n",
     )
-    devices = [{"kind": "PhotonChip", "count": 3, "lasers": 8, "memory": "64GiB"}, {"kind": "Cpu", "memory": "1TiB"}]
+    devices = [
+        {"kind": "PhotonChip", "count": 3, "lasers": 8, "memory": "64GiB"},
+        {"kind": "Cpu", "memory": "1TiB"},
+    ]
     links = [{"kind": "NVLink", "bandwidth_gbps": 150}]
     policy = engine.load_policy("sharding", folder)
     kinds = {**KINDS, "PhotonChip": Kind("ai_asic", 48.0, 99, ("device_id", "lasers"))}
@@ -146,7 +149,17 @@ def test_an_invented_interconnect(folder: Path, run: Run, tmp_path: Path) -> Non
         "devices: [{kind: CudaGpu, count: 4, memory: 24GiB}]\n"
         "interconnects: [{kind: PhotonMesh, bandwidth_gbps: 10}]\n"
     )
-    arguments = ("eval", "--inventory", inventory, "--params", "30B", "--quantization", "bf16", "--format", "json")
+    arguments = (
+        "eval",
+        "--inventory",
+        inventory,
+        "--params",
+        "30B",
+        "--quantization",
+        "bf16",
+        "--format",
+        "json",
+    )
     refused = run(*arguments)
     assert refused.code == 2
     assert "'PhotonMesh' is not in catalog interconnects@1.0.0" in refused.err

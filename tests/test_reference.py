@@ -45,7 +45,9 @@ def test_plans(plans: list[dict[str, Any]], number: int, runtime: str, sharding:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("number", range(CHUNKS))
-def test_quantizations(plans: list[dict[str, Any]], number: int, runtime: str, quantization: engine.Policy) -> None:
+def test_quantizations(
+    plans: list[dict[str, Any]], number: int, runtime: str, quantization: engine.Policy
+) -> None:
     for line in chunk(plans, number):
         decision = quantization.decide(engine.Request.from_dict(line), runtime=runtime)
         assert THEIR_NAMES[decision.output] == line["expected"]["suggest_quantization"], line["id"]
@@ -75,8 +77,12 @@ def test_the_handwritten_planner_is_right_too(plans: list[dict[str, Any]]) -> No
     for line in plans:
         plan = handwritten_plan(engine.Request.from_dict(line))
         expected = line["expected"]["plan"]
-        assert [list(shard.layer_range) for shard in plan.shards] == [s["layer_range"] for s in expected["shards"]]
-        assert [shard.memory_bytes for shard in plan.shards] == [s["memory_bytes"] for s in expected["shards"]]
+        assert [list(shard.layer_range) for shard in plan.shards] == [
+            s["layer_range"] for s in expected["shards"]
+        ]
+        assert [shard.memory_bytes for shard in plan.shards] == [
+            s["memory_bytes"] for s in expected["shards"]
+        ]
         assert plan.total_memory_bytes == expected["total_memory_bytes"]
         assert plan.estimated_tokens_per_sec == expected["estimated_tokens_per_sec"]
         assert plan.fits_in_memory == line["expected"]["fits_in_memory"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import math
+import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from engine.cel import types as t
@@ -143,7 +146,12 @@ def _of(python: type, type_: Type) -> Callable[[Any, Path], Value]:
 def _bytes(value: Any, path: Path) -> Value:
     if not isinstance(value, (str, bytes)):
         raise _mismatch(value, t.BYTES, path)
-    return value.encode("utf-8") if isinstance(value, str) else value
+    if isinstance(value, bytes):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError:
+        raise CoercionError(f"expected bytes as base64, found {quote(value)}", path) from None
 
 
 def _timestamp(value: Any, path: Path) -> Value:
@@ -158,14 +166,29 @@ def _timestamp(value: Any, path: Path) -> Value:
     return moment
 
 
+_UNITS = {
+    "h": Decimal(3600),
+    "m": Decimal(60),
+    "s": Decimal(1),
+    "ms": Decimal("0.001"),
+    "us": Decimal("0.000001"),
+}
+_DURATION = re.compile(r"(?P<sign>-?)(?P<parts>(?:\d+(?:\.\d+)?(?:h|ms|us|m|s))+)\Z")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|us|m|s)")
+
+
 def _duration(value: Any, path: Path) -> Value:
-    if not isinstance(value, datetime.timedelta):
-        seconds = value[:-1] if isinstance(value, str) and value.endswith("s") else None
-        try:
-            return datetime.timedelta(seconds=float(seconds or ""))
-        except (ValueError, OverflowError):
-            raise CoercionError(f"expected a duration like 90s, found {quote(value)}", path) from None
-    return value
+    if isinstance(value, datetime.timedelta):
+        return value
+    match = _DURATION.match(value) if isinstance(value, str) and len(value) <= 64 else None
+    if match is None:
+        raise CoercionError(f"expected a duration like 90s or 1h30m, found {quote(value)}", path)
+    parts = _DURATION_PART.findall(match["parts"])
+    seconds = sum(Decimal(number) * _UNITS[unit] for number, unit in parts)
+    try:
+        return datetime.timedelta(microseconds=int(seconds * 1_000_000)) * (-1 if match["sign"] else 1)
+    except OverflowError:
+        raise CoercionError(f"the duration {quote(value)} is too long", path) from None
 
 
 _SCALARS: dict[Type, Callable[[Any, Path], Value]] = {

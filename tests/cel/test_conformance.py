@@ -22,7 +22,7 @@ KNOWN = {text for texts in deviations().values() for text in texts}
 
 def answers_as_the_suite(case: dict[str, Any], runtime: str) -> bool:
     values = {name: tagged(value) for name, value in (case.get("bindings") or {}).items()}
-    types = {name: DYN for name in values} | declared_types(case)
+    types = dict.fromkeys(values, DYN) | declared_types(case)
     try:
         value = evaluate(case["expr"], runtime, values, types)
     except (CelCheckError, CelError):

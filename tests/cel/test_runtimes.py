@@ -119,7 +119,9 @@ _NAMES = {"int": ["i", "j"], "double": ["d"], "string": ["s"], "bool": ["b"]}
 
 
 def _infix(operators: list[str], operand: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.builds(lambda left, op, right: f"({left} {op} {right})", operand, st.sampled_from(operators), operand)
+    return st.builds(
+        lambda left, op, right: f"({left} {op} {right})", operand, st.sampled_from(operators), operand
+    )
 
 
 def _grown(name: str, leaves: st.SearchStrategy[str], *more: Callable[[], st.SearchStrategy[str]]) -> Any:

@@ -37,7 +37,10 @@ def runtime(name: str) -> Runtime:
 
 
 def evaluate(
-    text: str, runtime_name: str, values: Mapping[str, Value] | None = None, types: Mapping[str, Type] | None = None
+    text: str,
+    runtime_name: str,
+    values: Mapping[str, Value] | None = None,
+    types: Mapping[str, Type] | None = None,
 ) -> Value:
     """The value of an expression.
 
@@ -46,7 +49,7 @@ def evaluate(
         CelError: it ends in an error.
     """
     values = values or {}
-    declared = {name: DYN for name in values} | dict(types or {})
+    declared = dict.fromkeys(values, DYN) | dict(types or {})
     checked = check(text, Environment(declared))
     made = runtime(runtime_name)
     return made.decode(made.compile(checked).evaluate(Bindings(made, values, declared)), checked.type)
@@ -97,5 +100,11 @@ def tagged(value: Mapping[str, Any]) -> Value:
         return {key: tagged(element) for key, element in pairs}
     if kind == "null":
         return None
-    simple = {"int": int, "uint": lambda text: Uint(int(text)), "double": float, "bytes": bytes.fromhex, "type": TypeValue}
+    simple = {
+        "int": int,
+        "uint": lambda text: Uint(int(text)),
+        "double": float,
+        "bytes": bytes.fromhex,
+        "type": TypeValue,
+    }
     return simple[kind](content) if kind in simple else content

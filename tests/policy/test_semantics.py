@@ -1,0 +1,49 @@
+"""Policies on any subject, with the meaning that cel-go's policy compiler gives them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from engine.cel.runtime import RUNTIMES
+from tests.conftest import DATA, Run
+
+CASES = [
+    pytest.param(folder, case, id=f"{folder.name}-{number}")
+    for folder in sorted((DATA / "policies").iterdir())
+    for number, case in enumerate(yaml.safe_load((folder / "tests.yaml").read_text(encoding="utf-8")))
+]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(("folder", "case"), CASES)
+def test_policy(folder: Path, case: dict[str, Any], runtime: str, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / folder.name / "1.0.0.yaml"
+    file.parent.mkdir()
+    file.write_bytes((folder / "policy.yaml").read_bytes())
+    ran = run(
+        *("eval", "--policy", folder.name, "--policies", tmp_path, "--input", "-", "--format", "json"),
+        *("--runtime", runtime),
+        stdin=json.dumps(case["input"]),
+    )
+    if "error" in case:
+        assert ran.code == 2
+        assert ran.out == ""
+        first = ran.err.splitlines()[0]
+        assert f"1.0.0.yaml:{case['error']['line']}:" in first
+        assert first.endswith(case["error"]["message"])
+        return
+    decision = ran.json
+    if case.get("match", "") is None:
+        assert (ran.code, decision["outcome"], decision["match"]) == (1, "no_match", None)
+        assert decision["output"] is None
+        return
+    assert (ran.code, decision["outcome"], ran.err) == (0, "value", "")
+    assert decision["output"] == case["output"]
+    if "match" in case:
+        assert decision["match"] == case["match"]
+    assert decision["explanation"] == case.get("explanation")
