@@ -36,6 +36,8 @@ class Problem:
     place: Place | None = None
     hint: str | None = None
     path: Path | None = None
+    at_key: bool = False
+    """The key at `path` is meant, not its value."""
 
     def at(self, place: Place | None) -> Problem:
         """The same problem with a place, if it has none yet."""
@@ -65,9 +67,10 @@ class EngineError(Exception):
         place: Place | None = None,
         hint: str | None = None,
         path: Path | None = None,
+        at_key: bool = False,
     ) -> None:
         if isinstance(message, str):
-            self.problems: tuple[Problem, ...] = (Problem(message, place, hint, path),)
+            self.problems: tuple[Problem, ...] = (Problem(message, place, hint, path, at_key),)
         elif isinstance(message, Problem):
             self.problems = (message,)
         else:
@@ -92,7 +95,7 @@ class EngineError(Exception):
     def located(self, document: Any) -> EngineError:
         """The same error with each problem's path turned into a place of `document` (see Document.place)."""
         self.problems = tuple(
-            problem.at(document.place(problem.path)) if problem.path is not None else problem
+            problem if problem.path is None else problem.at(document.place(problem.path, key=problem.at_key))
             for problem in self.problems
         )
         return self

@@ -84,7 +84,9 @@ class FactBinder:
         value[by] = entry.name
         for column in catalog.columns:
             if column in value:
-                raise RequestError(f"{column} is the {catalog.name} catalog's to say", path=(*path, column))
+                raise RequestError(
+                    f"{column} is the {catalog.name} catalog's to say", path=(*path, column), at_key=True
+                )
         self.check_fields(catalog, entry, object_type, value, path)
         if "identity" in object_type.fields:
             value["identity"] = list(entry.fields)
@@ -115,24 +117,26 @@ class FactBinder:
         path: Path,
     ) -> None:
         """Fields that only some entries have: this one's must be there, others' must not."""
-        for name in entry.fields:
-            if value.get(name) is None:
-                field = object_type.fields[name]
-                raise RequestError(
-                    f"{_named(path)}: {entry.name} needs {name}", hint=field.description or None, path=path
-                )
         for name, element in value.items():
             if name in catalog.fields and name not in entry.fields and element is not None:
                 raise RequestError(
                     f"{_named(path)}: {entry.name} has no field '{name}'",
                     hint=near(name, entry.fields),
                     path=(*path, name),
+                    at_key=True,
                 )
             if name not in object_type.fields:
                 raise RequestError(
                     f"{_named(path)}: unknown field {quote(name)}",
                     hint=near(name, {*object_type.fields, *entry.fields} - catalog.columns.keys()),
                     path=(*path, name),
+                    at_key=True,
+                )
+        for name in entry.fields:
+            if value.get(name) is None:
+                field = object_type.fields[name]
+                raise RequestError(
+                    f"{_named(path)}: {entry.name} needs {name}", hint=field.description or None, path=path
                 )
 
     def computed(self, cell: Computed, value: dict[str, Any], object_type: ObjectType, path: Path) -> Value:
@@ -161,7 +165,7 @@ class FactBinder:
         if entry is None:
             raise RequestError(
                 f"{_named(path)}: {quote(name)} is not in catalog {catalog.name}@{catalog.version}",
-                hint=near(str(name), {*catalog.entries, *catalog.aliases}),
+                hint=near(str(name), catalog.names),
                 path=path,
             )
         return entry

@@ -23,6 +23,7 @@ from celpy.evaluation import CELEvalError, base_functions
 from engine.cel import library
 from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
 from engine.cel.values import CelError, TypeValue, Uint, Value, aligned, equal, is_number, mapping, type_name
+from engine.errors import quote
 
 Native = Any
 Function = Callable[..., Native]
@@ -377,11 +378,18 @@ def _text_test(test: Callable[[str, str], bool]) -> Function:
     return returning_errors(text_test)
 
 
+# The C++ library would write to standard error by itself.
+_QUIET = re2.Options()
+_QUIET.log_errors = False
+
+
 def _matches(text: str, pattern: str) -> bool:
     try:
-        return re2.search(pattern, text) is not None
+        return re2.search(pattern, text, options=_QUIET) is not None
     except re2.error as error:
-        raise CelError(f"matches: {error}") from None
+        (reason,) = error.args or ("not a pattern",)
+        reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
+        raise CelError(f"matches: {quote(pattern)} is not a pattern: {reason}") from None
 
 
 def _type(value: Native) -> Native:

@@ -89,5 +89,8 @@ def _open(file: str) -> BinaryIO:
 
 def _size(source: BinaryIO) -> int | None:
     """Bytes of what is read, where that is known beforehand."""
-    status = os.fstat(source.fileno())
+    try:
+        status = os.fstat(source.fileno())
+    except OSError:
+        return None
     return status.st_size if stat.S_ISREG(status.st_mode) else None

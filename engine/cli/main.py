@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except OSError as error:
-        print(f"error: can't write: {error.strerror or error}", file=sys.stderr)
+        print(f"error: can't read or write: {error.strerror or error}", file=sys.stderr)
         return BAD_INPUT
     return result if isinstance(result, int) else YES
 

@@ -72,7 +72,7 @@ class Asked:
         document = self.documents.get(str(problem.path[0]))
         if document is None:
             return problem
-        return problem.at(document.place(self.request.document_path(problem.path)))
+        return problem.at(document.place(self.request.document_path(problem.path), key=problem.at_key))
 
 
 def read_request(sources: Sources) -> Asked:

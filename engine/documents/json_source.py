@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from engine.documents.document import Document, Limits, Positions
@@ -44,8 +45,19 @@ def load_json(text: str, name: str, limits: Limits) -> Document:
         # YAML's reader refuses the same things and knows their places.
         load_yaml(text, name, limits)
         message = str(error) if isinstance(error, _Refused) else "a number with too many digits"
-        raise DocumentError(message, place=document.place_at(0)) from None
+        raise DocumentError(message, place=document.place_at(_odd_number(text))) from None
     return document
+
+
+_STRING_OR_ODD_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<odd>NaN|-?Infinity|-?[0-9]{1000})')
+
+
+def _odd_number(text: str) -> int:
+    """Where the first NaN, Infinity or endless number stands outside of strings."""
+    for match in _STRING_OR_ODD_NUMBER.finditer(text):
+        if match["odd"]:
+            return match.start()
+    return 0
 
 
 def _positions(text: str, name: str, limits: Limits) -> Positions:

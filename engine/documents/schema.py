@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -24,6 +25,7 @@ _WORDS = {
     "array": "a list",
     "null": "null",
 }
+_MOST_ERRORS = 100
 _YAML_1_1_BOOLS = {"yes", "no", "on", "off", "y", "n"}
 
 
@@ -33,18 +35,16 @@ def check_schema(document: Document, schema: str) -> None:
     Raises:
         DocumentError: every fault, each with its place.
     """
-    problems = tuple(
-        problem.at(document.place(problem.path or (), key=problem.message.startswith("unknown field")))
-        for problem in validate(document.value, schema)
-    )
+    problems = validate(document.value, schema)
     if problems:
-        raise DocumentError(problems)
+        raise DocumentError(problems).located(document)
 
 
 def validate(value: Any, schema: str) -> list[Problem]:
-    """What is wrong with `value` by `schemas/<schema>.schema.json`, in document order."""
+    """What is wrong with `value` by `schemas/<schema>.schema.json`, in document order, the first hundred."""
     try:
-        errors = sorted(_validator(schema).iter_errors(value), key=lambda error: _order(error.absolute_path))
+        found = islice(_validator(schema).iter_errors(value), _MOST_ERRORS)
+        errors = sorted(found, key=lambda error: _order(error.absolute_path))
     except RecursionError:
         return [Problem("nested too deeply", path=())]
     return [problem for error in errors for problem in _problems(error)]
@@ -106,9 +106,8 @@ def _unknown_field(error: ValidationError, path: Path) -> Iterator[Problem]:
     patterns = _schema(error).get("patternProperties", {})
     for key in _instance(error):
         if key not in known and not patterns:
-            yield Problem(
-                f"unknown field {quote(key)} in {_name(path)}", hint=near(key, known), path=(*path, key)
-            )
+            message = f"unknown field {quote(key)} in {_name(path)}"
+            yield Problem(message, hint=near(key, known), path=(*path, key), at_key=True)
 
 
 def _missing_field(error: ValidationError, path: Path) -> Iterator[Problem]:
@@ -128,7 +127,7 @@ def _wrong_type(error: ValidationError, path: Path) -> Iterator[Problem]:
     if isinstance(error.instance, str) and error.instance.lower() in _YAML_1_1_BOOLS and "boolean" in allowed:
         hint = f"{error.instance} is text here; write true or false"
     elif isinstance(error.instance, (int, float)) and allowed == ["string"]:
-        hint = f'write "{error.instance}" in quotes'
+        hint = f'write "{quote(error.instance)}" in quotes'
     yield Problem(f"{_name(path)}: expected {expected}, found {quote(error.instance)}", hint=hint, path=path)
 
 
@@ -173,6 +172,12 @@ def _empty(error: ValidationError, path: Path) -> Iterator[Problem]:
     yield Problem(f"{_name(path)} is empty", path=path)
 
 
+def _too_many(error: ValidationError, path: Path) -> Iterator[Problem]:
+    yield Problem(
+        f"{_name(path)}: {len(_instance(error))} fields, expected {_expected(error)} at the most", path=path
+    )
+
+
 def _needs_one_of(error: ValidationError, path: Path) -> Iterator[Problem]:
     yield Problem(
         f"{_name(path)}: {_schema(error).get('$comment', 'fields that do not go together')}", path=path
@@ -193,6 +198,7 @@ _HANDLERS: dict[str, Callable[[ValidationError, Path], Iterator[Problem]]] = {
     "minItems": _empty,
     "minLength": _empty,
     "minProperties": _empty,
+    "maxProperties": _too_many,
     "not": _needs_one_of,
     "dependentRequired": _needs_one_of,
 }

@@ -243,14 +243,20 @@ def _span(event: Any, style: str | None) -> Span:
 
 def _syntax_error(error: yaml.MarkedYAMLError, document: Document) -> DocumentError:
     mark = error.problem_mark or error.context_mark
+    if error.context_mark is not None and "end of stream" in (error.problem or ""):
+        mark = error.context_mark  # where it begins helps more than where the file ends
     message = error.problem or error.context or "the file can't be read"
     if error.context and error.problem:
         message = f"{error.problem} {error.context}"
     hint = None
+    if "nesting depth" in message and mark is not None:
+        return DocumentError("nested too deeply", place=document.place_at(mark.index))
     if "\\t" in message or "tab" in message or "cannot start any token" in message:
         hint = "indent with spaces; quote text that begins with a special character"
     elif "mapping values are not allowed" in message:
         hint = "a colon inside text needs quotes"
+    elif error.context_mark is not None and mark is not None and error.context_mark.line < mark.line:
+        hint = f"it begins in line {error.context_mark.line + 1}"
     if mark is None:
         return DocumentError(f"not valid YAML: {message}", place=Place(document.name, 1, 1), hint=hint)
     line = mark.line + 1

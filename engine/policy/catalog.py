@@ -73,6 +73,12 @@ class Catalog:
         return None if key is None else self.entries[key]
 
     @property
+    def names(self) -> set[str]:
+        """Names and aliases, without those that differ from an entry's name by case alone."""
+        folded = {name.casefold() for name in self.entries}
+        return {*self.entries, *(alias for alias in self.aliases if alias.casefold() not in folded)}
+
+    @property
     def table_columns(self) -> dict[str, Field]:
         """The columns that every entry gives as a constant: what `catalogs.NAME[key]` has as fields."""
         return {
@@ -207,8 +213,9 @@ class _CatalogCompiler:
         values = self.row(entry, path, columns, environment, skip=("aliases", "fields", "variants"))
         variants = self.variants(entry, path, columns, environment)
         for column_name, column in columns.items():
-            everywhere = variants and all(column_name in row for row in variants.values.values())
-            if column_name not in values and not everywhere and column.type.kind is not Kind.WRAPPER:
+            if column_name in entry or column.type.kind is Kind.WRAPPER:
+                continue  # given, though perhaps wrongly, or optional
+            if not variants or not all(column_name in row for row in variants.values.values()):
                 self.problem(
                     f"entry '{name}' has no {column_name}", path, column.description or None, key=True
                 )

@@ -87,6 +87,8 @@ class _Compiler:
 
     def compile(self) -> CompiledPolicy:
         catalogs = self.catalogs()
+        if self.problems:  # without its catalogs' columns, the policy's expressions would seem wrong too
+            raise PolicyError(self.problems)
         objects = self.objects(catalogs.values())
         inputs = self.inputs()
         constants = self.constants()

@@ -1,0 +1,114 @@
+"""`engine batch`: lines in, lines out."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from pathlib import Path
+
+from engine.batch import LONGEST_LINE, read_lines
+from tests.conftest import Run
+
+GOOD = {
+    "id": "a",
+    "inventory": {"devices": [{"kind": "CudaGpu", "memory": "80GiB"}]},
+    "model": {"params": "8B"},
+    "quantization": "bf16",
+}
+
+
+def lines(*values: object) -> str:
+    return "".join((value if isinstance(value, str) else json.dumps(value)) + "\n" for value in values)
+
+
+def test_order_and_ids_are_kept(run: Run) -> None:
+    requests = [{**GOOD, "id": number, "model": {"params": number * 10**9}} for number in range(1, 30)]
+    ran = run("batch", "-", stdin=lines(*requests))
+    assert (ran.code, ran.err) == (0, "")
+    assert [line["id"] for line in ran.lines] == list(range(1, 30))
+    assert [line["plan"]["total_memory_bytes"] for line in ran.lines] == [
+        number * 10**9 * 2 + number * 10**9 * 2 // 5 for number in range(1, 30)
+    ]
+
+
+def test_bad_lines_become_errors_and_the_rest_goes_on(run: Run) -> None:
+    broken = json.loads(json.dumps(GOOD))
+    broken["inventory"]["devices"][0]["kind"] = "CudaGpuu"
+    ran = run(
+        "batch",
+        "-",
+        stdin=lines(
+            GOOD,
+            "",
+            '{"id": "cut", "inventory": ',
+            {**broken, "id": "kind"},
+            {**GOOD, "id": 7, "model": {"params": -1}},
+            {"id": "few"},
+            [1, 2],
+            '{"id": NaN}',
+            '{"id": "x", "id": "y"}',
+            "[" * 100_000,
+            {**GOOD, "id": "huge", "model": {"params": 2**62}},
+            {**GOOD, "id": True},
+            "nonsense",
+            {**GOOD, "id": "last"},
+        ),
+    )
+    assert ran.code == 1
+    assert ran.err == "11 of 13 lines have an error; the first is line 3\n"
+    assert [line["id"] for line in ran.lines] == (
+        ["a", None, "kind", 7, "few", None, None, None, None, "huge", None, None, "last"]
+    )
+    errors = [line["error"] for line in ran.lines if "error" in line]
+    assert [error["line"] for error in errors] == [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
+    assert [error["path"] for error in errors] == [
+        *(None, "inventory.devices[0].kind", "model.params", None, None, None, None, None, None, "id", None)
+    ]
+    assert errors[1]["message"] == (
+        "inventory.devices[0].kind: 'CudaGpuu' is not in catalog accelerators@1.0.0"
+    )
+    assert errors[1]["hint"] == "did you mean 'CudaGpu'?"
+    assert "integer overflow" in errors[8]["message"]
+    assert errors[8]["place"].partition(".yaml:")[2].count(":") == 1
+
+
+def test_the_reference_form_has_its_own_errors(run: Run) -> None:
+    line = {"id": "r", "registry": {"profiles": []}, "model_params": "many", "quantization": "Int8"}
+    ran = run("batch", "-", "--format", "ai-hwaccel", stdin=lines(line, {**line, "model_params": 10**9}))
+    first, second = ran.lines
+    assert first["error"]["path"] == "model_params"
+    assert second["plan"]["strategy"] == {"DataParallel": {"num_replicas": 0}}
+
+
+def test_auto(run: Run) -> None:
+    (line,) = run("batch", "-", stdin=lines({**GOOD, "quantization": "auto"})).lines
+    assert (line["quantization"], line["auto"]["quantization"]["match"]) == ("fp16", "gpu")
+
+
+def test_an_empty_file_is_no_error(run: Run) -> None:
+    ran = run("batch", "-", stdin="")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
+def test_a_line_that_is_too_long_is_skipped_whole(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "long.jsonl"
+    file.write_text(lines(GOOD) + '{"id": "' + "x" * (LONGEST_LINE * 2) + '"}\n' + lines({**GOOD, "id": "b"}))
+    ran = run("batch", file)
+    assert ran.code == 1
+    assert [line["id"] for line in ran.lines] == ["a", None, "b"]
+    assert ran.lines[1]["error"] == {"message": "a line of more than 16 MiB", "line": 2, "path": None}
+
+
+def test_no_newline_at_the_end(run: Run) -> None:
+    assert [line["id"] for line in run("batch", "-", stdin=json.dumps(GOOD)).lines] == ["a"]
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "many.jsonl"
+    file.write_text(lines(GOOD) * 200_000)
+    tracemalloc.start()
+    with file.open("rb") as source:
+        assert sum(1 for _ in read_lines(source)) == 200_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
