@@ -1,0 +1,101 @@
+"""Decisions per second: each CEL runtime beside a hand-written Python planner.
+
+    python benchmarks/decide.py [--seconds 2]
+
+Every planner decides the same requests: some drawn from the reference data, and some of wide inventories.
+What is timed is `policy.decide(request)`: coercion, catalogs, evaluation, the plan and its warnings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+TOP = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TOP))
+
+import engine  # noqa: E402
+from benchmarks.handwritten import plan as handwritten_plan  # noqa: E402
+from engine.cel.runtime import RUNTIMES  # noqa: E402
+
+PLANS = TOP / "tests" / "data" / "reference" / "plans.jsonl.gz"
+
+
+def reference_requests(count: int) -> list[engine.Request]:
+    with gzip.open(PLANS, "rt", encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    return [engine.Request.from_dict(line) for line in random.Random(1).sample(lines, count)]
+
+
+def wide_request(devices: int) -> engine.Request:
+    """So many GPUs without a switch, and a model that needs most of them: a pipeline."""
+    return engine.Request.from_dict(
+        {
+            "inventory": {"devices": [{"kind": "CudaGpu", "count": devices, "memory": "80GiB"}]},
+            "model": {"params": devices * 25_000_000_000},
+            "quantization": "bf16",
+        }
+    )
+
+
+def per_decision(
+    decide: Callable[[engine.Request], Any], requests: list[engine.Request], seconds: float
+) -> float:
+    """Median seconds of one decision, over rounds through all requests."""
+    for request in requests:
+        decide(request)
+    rounds: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(rounds) < 3:
+        start = time.perf_counter()
+        for request in requests:
+            decide(request)
+        rounds.append((time.perf_counter() - start) / len(requests))
+    return statistics.median(rounds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=2.0, help="time for each figure")
+    seconds = parser.parse_args().seconds
+
+    policy = engine.load_policy("sharding@1.0.0")
+    planners: dict[str, Callable[[engine.Request], Any]] = {"hand-written Python": handwritten_plan}
+    for name in RUNTIMES:
+        planners[name] = lambda request, name=name: policy.decide(request, runtime=name)
+
+    requests = reference_requests(100)
+    sizes = [len(request.inventory.devices) for request in requests if request.inventory]
+    workloads = {
+        f"reference, {statistics.mean(sizes):.1f} devices": requests,
+        "14 devices": [wide_request(14)],
+        "200 devices": [wide_request(200)],
+    }
+    for decide in planners.values():
+        for request in (requests[0], workloads["14 devices"][0]):
+            plan = getattr(decide(request), "plan", None) or decide(request)
+            assert replace(plan, warnings=()) == handwritten_plan(request)
+
+    print(f"{'':26}{'decisions/s':>14}{'one decision':>16}{'times the floor':>18}")
+    for title, work in workloads.items():
+        print(title)
+        floor = None
+        for name, decide in planners.items():
+            took = per_decision(decide, work, seconds)
+            floor = floor or took
+            print(f"  {name:24}{1 / took:>14,.0f}{took * 1e6:>13,.1f} µs{took / floor:>18,.1f}")
+
+
+if __name__ == "__main__":
+    main()

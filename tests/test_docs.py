@@ -1,0 +1,47 @@
+"""The generated pages are the code's, and what the pages say can be done can be done."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.generate import cli_page, functions_page
+from tests.conftest import TOP, Run
+
+
+def test_the_function_table_is_current() -> None:
+    page = (TOP / "docs" / "functions.md").read_text(encoding="utf-8")
+    assert page == functions_page(), "run python docs/generate.py"
+
+
+def test_the_command_line_page_knows_every_option() -> None:
+    """Word for word it depends on the version of click."""
+    words = set((TOP / "docs" / "cli.md").read_text(encoding="utf-8").split())
+    assert {word for word in cli_page().split() if word.startswith("-")} <= words
+
+
+@pytest.mark.parametrize(
+    "page", sorted([TOP / "README.md", *(TOP / "docs").glob("*.md")]), ids=lambda p: p.name
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_guides_policy_decides_as_the_guide_says(run: Run, tmp_path: Path) -> None:
+    guide = (TOP / "docs" / "writing-policies.md").read_text(encoding="utf-8")
+    (policy,) = re.findall(r"```yaml\n(# yaml-language-server.*?)```", guide, re.DOTALL)
+    file = tmp_path / "placement" / "1.0.0.yaml"
+    file.parent.mkdir()
+    file.write_text(policy, encoding="utf-8")
+    for answer, match, code in (
+        ("model: {params: 3B}\nuser: night\n", "small", 0),
+        ("model: {params: 30B}\nuser: day\n", "large", 0),
+    ):
+        ran = run(
+            *("eval", "--policies", tmp_path, "--policy", "placement", "--input", "-", "--format", "json"),
+            stdin=answer,
+        )
+        assert (ran.code, ran.json["match"]) == (code, match)
