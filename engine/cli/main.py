@@ -63,6 +63,17 @@ class LazyGroup(click.Group):
             ctx.fail(f"no command '{args[0]}'; {near(args[0], _COMMANDS)}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click itself would make a negative answer of a reader that has gone."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            # What Python would still flush at exit has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _BROKEN_PIPE
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands for --help, without importing them."""
         with formatter.section("Commands"):
@@ -83,7 +94,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             reconfigure(errors="backslashreplace")
     try:
         result = engine.main(args=arguments, prog_name="engine", standalone_mode=False)
-        sys.stdout.flush()
     except EngineError as error:
         _report(error)
         return BAD_INPUT
@@ -92,10 +102,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone; what Python would still flush at exit has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
     except OSError as error:
         print(f"error: can't read or write: {error.strerror or error}", file=sys.stderr)
         return BAD_INPUT
