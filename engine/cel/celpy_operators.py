@@ -20,7 +20,7 @@ import re2
 from celpy import celtypes
 from celpy.evaluation import CELEvalError, base_functions
 
-from engine.cel import library
+from engine.cel import extensions
 from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
 from engine.cel.values import CelError, TypeValue, Uint, Value, aligned, equal, is_number, mapping, type_name
 from engine.errors import quote
@@ -297,7 +297,7 @@ def _to_int(value: Native) -> Native:
     if isinstance(plain, str):
         return celtypes.IntType(_parse_integer(plain, INT_MIN, INT_MAX, "int"))
     if isinstance(plain, float):
-        return celtypes.IntType(library.double_to_int(plain))
+        return celtypes.IntType(extensions.double_to_int(plain))
     if not is_number(plain):
         raise TypeError
     if plain > INT_MAX:
@@ -396,14 +396,14 @@ def _type(value: Native) -> Native:
     return TypeValue(type_name(from_celpy(value)))
 
 
-def _extension(implementation: library.Implementation) -> Function:
+def _extension(implementation: extensions.Implementation) -> Function:
     """A function of the library on cel-python's values."""
     return returning_errors(
         lambda *arguments: to_celpy(implementation(*(from_celpy(argument) for argument in arguments)))
     )
 
 
-def _moving(implementation: library.Implementation) -> Function:
+def _moving(implementation: extensions.Implementation) -> Function:
     """A library function that only moves a list's elements: they are not decoded, they may be many."""
     return returning_errors(
         lambda first, *rest: (
@@ -419,7 +419,7 @@ _MOVING = {"reverse", "slice", "flatten", "@sortByAssociatedKeys"}
 
 def extension(function: str, signature: str | None) -> Function:
     """The library's function as cel-python calls it; `signature` is the overload, where there is just one."""
-    implementation = library.implementation(function, signature)
+    implementation = extensions.implementation(function, signature)
     return _moving(implementation) if function in _MOVING else _extension(implementation)
 
 
@@ -442,7 +442,7 @@ OPERATORS: dict[str, Function] = {
     "int": returning_errors(_to_int),
     "uint": returning_errors(_to_uint),
     "double": returning_errors(_to_double),
-    "string": _extension(library.to_string),
+    "string": _extension(extensions.to_string),
     "bool": returning_errors(_to_bool),
     "bytes": returning_errors(_to_bytes),
     "timestamp": returning_errors(_to_timestamp),

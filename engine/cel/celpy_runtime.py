@@ -21,7 +21,7 @@ from engine.cel import ast
 from engine.cel import types as t
 from engine.cel.celpy_operators import OPERATORS, extension, from_celpy, key_value, map_key, to_celpy
 from engine.cel.checker import Checked, ResolvedCall
-from engine.cel.library import IMPLEMENTATIONS
+from engine.cel.extensions import IMPLEMENTATIONS
 from engine.cel.runtime import Native, Program, Scope
 from engine.cel.types import Kind, ObjectType, Type
 from engine.cel.values import CelError, TypeValue, Uint, Value

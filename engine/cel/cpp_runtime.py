@@ -26,8 +26,8 @@ from google.protobuf.message import Message
 
 from engine.cel import types as t
 from engine.cel.checker import Checked, Environment, ResolvedCall
+from engine.cel.extensions import implementation
 from engine.cel.functions import Overload, functions
-from engine.cel.library import implementation
 from engine.cel.runtime import Native, Program, Scope
 from engine.cel.types import Kind, ObjectType, Type
 from engine.cel.unparse import unparse

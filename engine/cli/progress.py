@@ -57,6 +57,9 @@ class Progress:
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
+            # Else rich would take what is written to standard output and print it above the bar.
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self.task = self.bar.add_task("", total=self.total, completed=self.done, lines=self.lines)
         self.bar.start()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
 from engine.batch import LONGEST_LINE, read_lines
-from tests.conftest import Run
+from tests.conftest import TOP, Run
 
 GOOD = {
     "id": "a",
@@ -112,3 +116,36 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
+
+
+def test_a_bar_on_a_terminal_leaves_the_data_alone(tmp_path: Path) -> None:
+    file, out = tmp_path / "requests.jsonl", tmp_path / "decisions.jsonl"
+    file.write_text(lines(*({**GOOD, "id": number} for number in range(300))))
+    code = (
+        "import sys, engine.cli.progress as progress; from engine.cli.main import main; "
+        "progress._PATIENCE = 0.0; sys.exit(main(sys.argv[1:]))"
+    )
+    terminal, other_end = pty.openpty()
+    with out.open("wb") as data:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, "batch", file],
+            stdout=data,
+            stderr=other_end,
+            cwd=TOP,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+        )
+        os.close(other_end)
+        shown = b""
+        while True:
+            try:
+                part = os.read(terminal, 65536)
+            except OSError:  # how Linux tells that the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+        os.close(terminal)
+        assert process.wait() == 0
+    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == list(range(300))
+    assert b"300 decisions" in shown
+    assert b"CudaGpu" not in shown
