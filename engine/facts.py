@@ -132,6 +132,13 @@ class FactBinder:
                     path=(*path, name),
                     at_key=True,
                 )
+        for name, minimum in catalog.minimums.items():
+            given = value.get(name)
+            if isinstance(given, (int, float)) and given < minimum:
+                raise RequestError(
+                    f"{_named((*path, name))}: {quote(given)} is less than {minimum}, the least allowed",
+                    path=(*path, name),
+                )
         for name in entry.fields:
             if value.get(name) is None:
                 field = object_type.fields[name]

@@ -10,6 +10,9 @@ from engine.errors import Path, RequestError
 from engine.inventory.types import Device, Interconnect, Inventory
 from engine.quantities import parse_bytes
 
+MOST_DEVICES = 100_000
+"""An inventory of more is refused, so that a slip of the pen does not fill the memory."""
+
 _OWN_FIELDS = frozenset(
     [
         *("kind", "count", "device_id", "name", "memory", "memory_bytes", "available"),
@@ -25,6 +28,7 @@ def read_native(value: dict[str, Any], path: Path) -> Inventory:
         RequestError: a size that can't be read or is missing, a number given twice.
     """
     devices: list[Device] = []
+    _check_count(value["devices"], path)
     taken: dict[str, set[int]] = defaultdict(set)
     for position, entry in enumerate(value["devices"]):
         devices += _devices(entry, (*path, "devices", position), taken)
@@ -39,6 +43,14 @@ def read_native(value: dict[str, Any], path: Path) -> Inventory:
         for position, entry in enumerate(value.get("interconnects", []))
     )
     return Inventory(tuple(devices), interconnects, value.get("name"))
+
+
+def _check_count(entries: list[dict[str, Any]], path: Path) -> None:
+    total = 0
+    for position, entry in enumerate(entries):
+        total += int(entry.get("count", 1))
+        if total > MOST_DEVICES:
+            raise RequestError(f"more than {MOST_DEVICES} devices", path=(*path, "devices", position))
 
 
 def _devices(entry: dict[str, Any], path: Path, taken: dict[str, set[int]]) -> Iterator[Device]:

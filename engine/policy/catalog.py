@@ -61,6 +61,7 @@ class Catalog:
     describes: str | None
     by: str | None
     fields: Mapping[str, Field]
+    minimums: Mapping[str, int | float]
     columns: Mapping[str, Field]
     entries: Mapping[str, CatalogEntry]
     aliases: Mapping[str, str]
@@ -152,6 +153,11 @@ class _CatalogCompiler:
             describes=describes,
             by=by,
             fields=fields,
+            minimums={
+                name: column["minimum"]
+                for name, column in self.value.get("fields", {}).items()
+                if "minimum" in column
+            },
             columns=columns,
             entries=entries,
             aliases=self.aliases(),
