@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import gzip
+import multiprocessing
 import os
 import stat
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
-from typing import BinaryIO
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, TextIO, cast
 
 import click
 
-from engine.batch import Answer, decide_line, read_lines
+from engine.batch import Answer, Line, decide_line, read_lines
 from engine.cli.main import NO, YES
 from engine.cli.options import format_option, policies_option, policy_option, runtime_option
 from engine.cli.progress import Progress
-from engine.decide import Decision, load_policy
-from engine.errors import DocumentError, RenderError
+from engine.decide import Decision, Policy, load_policy
+from engine.errors import DocumentError, EngineError, RenderError
 from engine.render import ai_hwaccel
 from engine.render import json as json_target
 
 _FORMATS: dict[str, Callable[[Decision], str]] = {"jsonl": json_target.line, "ai-hwaccel": ai_hwaccel.line}
+_CHUNK = 64
+"""Lines that a process is given at once."""
 
 _EPILOG = """
 \b
@@ -36,8 +46,35 @@ and the rest goes on; the exit code is 1 then.
 \b
 Examples:
   engine batch requests.jsonl > decisions.jsonl
+  engine batch history.jsonl.gz --jobs 4 --output decisions.jsonl.gz
   zcat history.jsonl.gz | engine batch - --policy sharding@1.0.0
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every process of a batch needs to know."""
+
+    policy: str
+    policies: tuple[str, ...]
+    runtime: str
+    form: str
+
+    def load(self) -> Policy:
+        """The policy, ready to decide."""
+        loaded = load_policy(self.policy, self.policies)
+        loaded.prepare(self.runtime)
+        return loaded
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A line of the output, and of which line of the input; not `good` where it is an error."""
+
+    number: int
+    size: int
+    text: str
+    good: bool
 
 
 @click.command("batch", epilog=_EPILOG)
@@ -46,38 +83,95 @@ Examples:
 @policies_option
 @runtime_option
 @format_option(*_FORMATS)
-def command(file: str, policy: str, policies: tuple[str, ...], runtime: str, form: str) -> int:
-    """Decide many requests, one JSON line each."""
-    loaded = load_policy(policy, policies)
-    loaded.prepare(runtime)
+@click.option("--output", "-o", metavar="FILE", help="Write there; it appears when it is complete.")
+@click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+def command(
+    file: str,
+    policy: str,
+    policies: tuple[str, ...],
+    runtime: str,
+    form: str,
+    output: str | None,
+    jobs: int,
+) -> int:
+    """Decide many requests, one JSON line each.
+
+    Files whose names end in .gz are read and written compressed.
+    """
+    work = _Work(policy, policies, runtime, form)
+    loaded = work.load()
     total = failed = first = 0
     with ExitStack() as stack:
-        source = sys.stdin.buffer if file == "-" else stack.enter_context(_open(file))
-        progress = stack.enter_context(Progress(_size(source)))
-        for line in read_lines(source):
+        raw = sys.stdin.buffer if file == "-" else stack.enter_context(_open(file))
+        source = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if file.endswith(".gz") else raw
+        target = stack.enter_context(_output(output))
+        progress = stack.enter_context(Progress(_size(raw) if source is raw else None, output is None))
+        lines = _readable(read_lines(source), file)
+        written = _in_processes(lines, work, jobs) if jobs > 1 else _decided(lines, loaded, work)
+        for each in written:
             total += 1
-            text, good = _written(decide_line(loaded, line, runtime), _FORMATS[form])
-            sys.stdout.write(text)
-            if not good:
+            target.write(each.text)
+            if not each.good:
                 failed += 1
-                first = first or line.number
-            progress.advance(line.size)
+                first = first or each.number
+            progress.advance(each.size)
     if not failed:
         return YES
     print(f"{failed} of {total} lines have an error; the first is line {first}", file=sys.stderr)
     return NO
 
 
-def _written(answer: Answer, form: Callable[[Decision], str]) -> tuple[str, bool]:
-    """The line of an answer, and whether it is a decision."""
-    problem = answer.problem
+def _decided(lines: Iterable[Line], policy: Policy, work: _Work) -> Iterator[_Written]:
+    """One line after the other."""
+    form = _FORMATS[work.form]
+    for line in lines:
+        yield _written(decide_line(policy, line, work.runtime), form)
+
+
+def _in_processes(lines: Iterator[Line], work: _Work, jobs: int) -> Iterator[_Written]:
+    """As many processes as asked for, in the lines' order; only a few chunks are on the way at any time."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _start, (work,)) as pool:
+        waiting: deque[Future[list[_Written]]] = deque()
+        try:
+            while True:
+                while len(waiting) < 2 * jobs and (chunk := list(islice(lines, _CHUNK))):
+                    waiting.append(pool.submit(_decide_chunk, chunk))
+                if not waiting:
+                    return
+                yield from waiting.popleft().result()
+        except BrokenProcessPool:
+            raise EngineError(
+                "one of the processes ended before its work was done", hint="fewer --jobs need less memory"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Process:
+    """What one of several processes has loaded."""
+
+    work: _Work
+    policy: Policy
+
+
+def _start(work: _Work) -> None:
+    _Process.work, _Process.policy = work, work.load()
+
+
+def _decide_chunk(lines: list[Line]) -> list[_Written]:
+    return list(_decided(lines, _Process.policy, _Process.work))
+
+
+def _written(answer: Answer, form: Callable[[Decision], str]) -> _Written:
+    line, problem = answer.line, answer.problem
     if answer.decision is not None:
         try:
-            return form(answer.decision), True
+            return _Written(line.number, line.size, form(answer.decision), True)
         except RenderError as error:
             problem = error.problems[0]
     assert problem is not None
-    return json_target.error_line(answer.id, problem, answer.line.number), False
+    return _Written(line.number, line.size, json_target.error_line(answer.id, problem, line.number), False)
 
 
 def _open(file: str) -> BinaryIO:
@@ -85,6 +179,35 @@ def _open(file: str) -> BinaryIO:
         return open(file, "rb")
     except (OSError, ValueError) as error:
         raise DocumentError(f"{file}: {(getattr(error, 'strerror', None) or str(error)).lower()}") from None
+
+
+def _readable(lines: Iterator[Line], file: str) -> Iterator[Line]:
+    try:
+        yield from lines
+    except (OSError, EOFError) as error:
+        reason = str(error).partition(":")[0]
+        raise DocumentError(f"{file}: {reason[:1].lower()}{reason[1:]}") from None
+
+
+@contextmanager
+def _output(file: str | None) -> Iterator[TextIO]:
+    """Standard output, or a file that gets its name when it is complete."""
+    if file is None:
+        yield sys.stdout
+        return
+    part = Path(f"{file}.part")
+    try:
+        with (
+            gzip.open(part, "wt", encoding="utf-8")
+            if file.endswith(".gz")
+            else part.open("w", encoding="utf-8") as target
+        ):
+            yield cast(TextIO, target)
+        part.replace(file)
+    except OSError as error:
+        raise DocumentError(f"{file}: {(error.strerror or str(error)).lower()}") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _size(source: BinaryIO) -> int | None:

@@ -14,15 +14,15 @@ _PATIENCE = 1.0
 class Progress:
     """Shows how much of `total` bytes is done; nothing where nobody watches, or where it is done soon.
 
-    Data that is printed on the same terminal would be torn apart by the bar: there is none then.
+    Data that is `printed` on the same terminal would be torn apart by the bar: there is none then.
     """
 
-    def __init__(self, total: int | None) -> None:
+    def __init__(self, total: int | None, printed: bool) -> None:
         self.total = total
         self.done = 0
         self.lines = 0
         self.since = time.monotonic()
-        self.watched = sys.stderr.isatty() and not sys.stdout.isatty()
+        self.watched = sys.stderr.isatty() and not (printed and sys.stdout.isatty())
         self.bar: Any = None
         self.task: Any = None
 

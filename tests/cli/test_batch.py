@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -149,3 +150,51 @@ def test_a_bar_on_a_terminal_leaves_the_data_alone(tmp_path: Path) -> None:
     assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == list(range(300))
     assert b"300 decisions" in shown
     assert b"CudaGpu" not in shown
+
+
+def mixed(count: int) -> str:
+    """Good lines, and every seventh a bad one."""
+    return lines(*({**GOOD, "id": n, "quantization": "int9" if n % 7 == 0 else "int8"} for n in range(count)))
+
+
+def test_several_processes_keep_the_order(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "requests.jsonl"
+    file.write_text(mixed(300))
+    alone, together = run("batch", file), run("batch", file, "--jobs", "3")
+    assert together == alone
+    assert (alone.code, len(alone.lines)) == (1, 300)
+
+
+def test_compressed_files(run: Run, tmp_path: Path) -> None:
+    plain, packed, out = (tmp_path / name for name in ("r.jsonl", "r.jsonl.gz", "d.jsonl.gz"))
+    plain.write_text(mixed(20))
+    packed.write_bytes(gzip.compress(mixed(20).encode()))
+    ran = run("batch", packed, "--output", out)
+    assert (ran.code, ran.out) == (1, "")
+    assert gzip.decompress(out.read_bytes()).decode() == run("batch", plain).out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d.jsonl.gz", "r.jsonl", "r.jsonl.gz"]
+
+
+def test_an_output_is_whole_or_not_there(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "decisions.jsonl"
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(gzip.compress(os.urandom(5000).hex().encode() + mixed(500).encode())[:-3000])
+    ran = run("batch", cut, "--output", out)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {cut}: compressed file ended before")
+    assert not out.exists()
+    assert list(tmp_path.glob("*.part")) == []
+
+
+def test_a_file_that_is_not_compressed(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "plain.jsonl.gz"
+    file.write_text(mixed(2))
+    ran = run("batch", file)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"error: {file}: not a gzipped file (b'{{\"')\n"
+
+
+def test_an_output_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
+    ran = run("batch", "-", "--output", tmp_path / "nowhere" / "d.jsonl", stdin=mixed(1))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"error: {tmp_path}/nowhere/d.jsonl: no such file or directory\n"
