@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from engine.cel.types import STRING as STRING_TYPE
 from engine.cel.types import map_of, object_type, parse_type
 from engine.cel.values import CelError, Value, to_json
 from engine.documents import Document, is_path_like
-from engine.errors import EvaluationError, RequestError
+from engine.errors import EvaluationError, PolicyError, RequestError
 from engine.facts import FactBinder
 from engine.plan import BUILDERS, BuilderError, Plan, signatures, with_warnings
 from engine.policy import (
@@ -34,6 +35,9 @@ from engine.request import Request
 from engine.trace import MatchTrace, Part, RuleTrace, Trace, VariableTrace
 
 Outcome = Literal["plan", "value", "infeasible", "no_match"]
+
+_FRAMES = 10_000
+_SHORTER = "put several steps into one expression"
 
 AUTO = "auto"
 """What a request says of an input that a policy is to choose."""
@@ -95,6 +99,8 @@ class Policy:
 
     def __init__(self, compiled: CompiledPolicy) -> None:
         self.compiled = compiled
+        # A variable that reads another is a dozen frames deeper; Python's own limit is a hundred such steps.
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
         self._evaluators: dict[str, _Evaluator] = {}
         self._choosers: dict[str, Policy] = {}
         self._lock = threading.Lock()
@@ -130,7 +136,12 @@ class Policy:
         request = request.typed({declared.name: declared.type_name for declared in self.inputs})
         auto = self._choose(request, explain, runtime)
         request = request.with_inputs(**{name: decision.output for name, decision in auto.items()})
-        decision = self._evaluator(runtime).decide(request, explain=explain)
+        try:
+            decision = self._evaluator(runtime).decide(request, explain=explain)
+        except RecursionError:
+            raise EvaluationError(
+                f"policy {self.name}: variables that read each other, too many in a row", hint=_SHORTER
+            ) from None
         return replace(decision, auto=auto) if auto else decision
 
     def prepare(self, runtime: str = RUNTIMES[0]) -> None:
@@ -187,7 +198,13 @@ def load_policy(reference: str, policies: FilePath | str | Sequence[FilePath | s
     """
     folders = [policies] if isinstance(policies, (str, FilePath)) else list(policies or ())
     store = PolicyStore(folders)
-    return Policy(compile_policy(_document(reference, store), store, signatures()))
+    document = _document(reference, store)
+    try:
+        return Policy(compile_policy(document, store, signatures()))
+    except RecursionError:
+        raise PolicyError(
+            f"{document.name}: variables that read each other, too many in a row", hint=_SHORTER
+        ) from None
 
 
 def _document(reference: str, store: PolicyStore) -> Document:

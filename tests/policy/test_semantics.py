@@ -47,3 +47,35 @@ def test_policy(folder: Path, case: dict[str, Any], runtime: str, run: Run, tmp_
     if "match" in case:
         assert decision["match"] == case["match"]
     assert decision["explanation"] == case.get("explanation")
+
+
+def chain(length: int) -> str:
+    """A policy whose variables each read the one before."""
+    lines = ["    - {name: v0, expression: n}"]
+    lines += [f"    - {{name: v{i}, expression: variables.v{i - 1} + 1}}" for i in range(1, length)]
+    return "\n".join(
+        [
+            "apiVersion: engine/v1\nkind: Policy\nname: chain\nversion: 1.0.0",
+            "inputs: [{name: n, type: int}]\nrule:\n  variables:",
+            *lines,
+            f"  match: [{{output: variables.v{length - 1}}}]\n",
+        ]
+    )
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_long_chain_of_variables(runtime: str, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "chain.yaml"
+    file.write_text(chain(200))
+    ran = run(
+        "eval", "--policy", file, "--input", "-", "--format", "json", "--runtime", runtime, stdin="n: 1"
+    )
+    assert (ran.code, ran.json["output"]) == (0, 200)
+
+
+def test_an_endless_chain_is_an_error(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "chain.yaml"
+    file.write_text(chain(2000))
+    ran = run("eval", "--policy", file, "--input", "-", stdin="n: 1")
+    assert (ran.code, ran.out) == (2, "")
+    assert "nested too deeply" in ran.err
