@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,7 +35,6 @@ from engine.trace import MatchTrace, Part, RuleTrace, Trace, VariableTrace
 
 Outcome = Literal["plan", "value", "infeasible", "no_match"]
 
-_FRAMES = 10_000
 _SHORTER = "put several steps into one expression"
 
 AUTO = "auto"
@@ -99,8 +97,6 @@ class Policy:
 
     def __init__(self, compiled: CompiledPolicy) -> None:
         self.compiled = compiled
-        # A variable that reads another is a dozen frames deeper; Python's own limit is a hundred such steps.
-        sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
         self._evaluators: dict[str, _Evaluator] = {}
         self._choosers: dict[str, Policy] = {}
         self._lock = threading.Lock()

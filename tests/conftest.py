@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
-from engine.cli.main import main
+from engine.cli.main import FRAMES, main
+
+# As the command line does; hypothesis wants it to be the same before and after a test.
+sys.setrecursionlimit(FRAMES)
 
 TOP = Path(__file__).resolve().parent.parent
 DATA = TOP / "tests" / "data"

@@ -20,7 +20,7 @@ from typing import BinaryIO, TextIO, cast
 import click
 
 from engine.batch import Answer, Line, decide_line, read_lines
-from engine.cli.main import NO, YES
+from engine.cli.main import FRAMES, NO, YES
 from engine.cli.options import format_option, policies_option, policy_option, runtime_option
 from engine.cli.progress import Progress
 from engine.decide import Decision, Policy, load_policy
@@ -156,6 +156,7 @@ class _Process:
 
 
 def _start(work: _Work) -> None:
+    sys.setrecursionlimit(FRAMES)
     _Process.work, _Process.policy = work, work.load()
 
 

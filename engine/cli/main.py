@@ -16,6 +16,9 @@ from engine.errors import EngineError, near
 YES, NO, BAD_INPUT = 0, 1, 2
 """Exit codes: done or yes; a negative answer; bad usage or bad input."""
 
+FRAMES = 10_000
+"""Python's recursion limit here: a variable that reads another is a dozen frames deeper."""
+
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 
@@ -88,6 +91,7 @@ def engine() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES))
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
