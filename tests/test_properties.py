@@ -81,6 +81,9 @@ def test_laws_of_a_plan(value: dict[str, Any]) -> None:
     plan = decision.plan
     assert plan is not None
     assert [shard.shard_id for shard in plan.shards] == list(range(len(plan.shards)))
+    if not plan.shards:  # TPUs without a chip
+        assert plan.total_memory_bytes == 0 or plan.warnings[0].startswith("no shard holds")
+        return
     assert sum(shard.memory_bytes for shard in plan.shards) >= plan.total_memory_bytes
     assert sum(shard.memory_bytes for shard in plan.shards) - plan.total_memory_bytes < max(
         len(plan.shards), 1

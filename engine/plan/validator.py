@@ -16,6 +16,8 @@ def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:
 
 
 def _warnings(plan: Plan, inventory: Inventory | None) -> Iterator[str]:
+    if not plan.shards and plan.total_memory_bytes > 0:
+        yield f"no shard holds the model's {format_bytes(plan.total_memory_bytes)}"
     for shards in _by_device(plan.shards).values():
         yield from _device_warnings(shards, device_memory(shards[0].device, inventory))
     if plan.strategy.kind == "pipeline_parallel":
