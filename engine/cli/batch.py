@@ -24,6 +24,7 @@ from engine.cli.main import FRAMES, NO, YES
 from engine.cli.options import format_option, policies_option, policy_option, runtime_option
 from engine.cli.progress import Progress
 from engine.decide import Decision, Policy, load_policy
+from engine.documents.files import open_binary
 from engine.errors import DocumentError, EngineError, RenderError
 from engine.render import ai_hwaccel
 from engine.render import json as json_target
@@ -102,7 +103,7 @@ def command(
     loaded = work.load()
     total = failed = first = 0
     with ExitStack() as stack:
-        raw = sys.stdin.buffer if file == "-" else stack.enter_context(_open(file))
+        raw = sys.stdin.buffer if file == "-" else stack.enter_context(open_binary(file))
         source = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if file.endswith(".gz") else raw
         target = stack.enter_context(_output(output))
         progress = stack.enter_context(Progress(_size(raw) if source is raw else None, output is None))
@@ -173,13 +174,6 @@ def _written(answer: Answer, form: Callable[[Decision], str]) -> _Written:
             problem = error.problems[0]
     assert problem is not None
     return _Written(line.number, line.size, json_target.error_line(answer.id, problem, line.number), False)
-
-
-def _open(file: str) -> BinaryIO:
-    try:
-        return open(file, "rb")
-    except (OSError, ValueError) as error:
-        raise DocumentError(f"{file}: {(getattr(error, 'strerror', None) or str(error)).lower()}") from None
 
 
 def _readable(lines: Iterator[Line], file: str) -> Iterator[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from engine.documents.document import Document, Limits
 from engine.documents.json_source import load_json
@@ -66,14 +67,26 @@ def _read_bytes(source: str | Path, name: str, limit: int) -> bytes:
     try:
         if source == "-":
             return sys.stdin.buffer.read(limit)
-        with open(source, "rb") as file:
+        with open_binary(source) as file:
             return file.read(limit)
+    except OSError as error:
+        raise DocumentError(f"{name}: {error.strerror or error}") from None
+
+
+def open_binary(source: str | Path) -> BinaryIO:
+    """A file opened for reading.
+
+    Raises:
+        DocumentError: missing, unreadable, a directory.
+    """
+    try:
+        return open(source, "rb")
     except FileNotFoundError:
-        raise DocumentError(f"{name}: no such file") from None
+        raise DocumentError(f"{source}: no such file") from None
     except IsADirectoryError:
-        raise DocumentError(f"{name}: a directory, expected a file") from None
+        raise DocumentError(f"{source}: a directory, expected a file") from None
     except PermissionError:
-        raise DocumentError(f"{name}: permission denied") from None
+        raise DocumentError(f"{source}: permission denied") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise DocumentError(f"{name}: {reason}") from None
+        raise DocumentError(f"{source}: {reason}") from None
