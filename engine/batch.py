@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from engine.decide import Decision, Policy
 from engine.documents.json_source import decode_json
 from engine.errors import DocumentError, EngineError, Problem
+from engine.records import record
 from engine.request import Request
 
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes; a longer line is an error, and is never held in memory as a whole."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Line:
     """One line that is not blank; of one longer than `LONGEST_LINE`, just more than so much.
 
@@ -28,7 +28,7 @@ class Line:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Answer:
     """A line's decision, or the problem that it has instead."""
 

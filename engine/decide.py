@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
@@ -30,6 +29,7 @@ from engine.policy import (
 )
 from engine.policy.schema_types import schema_types
 from engine.policy.store import read_policy_document
+from engine.records import field, record, replace
 from engine.request import Request
 from engine.trace import MatchTrace, Part, RuleTrace, Trace, VariableTrace
 
@@ -41,7 +41,7 @@ AUTO = "auto"
 """What a request says of an input that a policy is to choose."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision:
     """The answer to one request."""
 

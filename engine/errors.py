@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from engine.records import record, replace
 
 Path = tuple[str | int, ...]
 """Where a value stands in a document: keys and list positions from the top."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """A place in a file; `line` and `column` count from 1, `source` is the text of that line."""
 
@@ -28,7 +29,7 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """One thing that is wrong: what was found and what was expected, where, and how to mend it."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.documents import validate
 from engine.errors import Path, RequestError
 from engine.inventory import Inventory, read_inventory
 from engine.model import Model, read_model
+from engine.records import field, record, replace
 
 _READERS: dict[str, Callable[[Any, Path], Inventory | Model]] = {
     "Inventory": read_inventory,
@@ -18,7 +18,7 @@ _READERS: dict[str, Callable[[Any, Path], Inventory | Model]] = {
 _REFERENCE_KEYS = frozenset({"id", "registry", "model_params", "quantization", "expected"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """Values by the names that a policy declares as inputs.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine.cel.values import to_json
+from engine.records import field, record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """A subexpression with its value; `error` where it ended in one, neither where it wasn't needed."""
 
@@ -32,7 +32,7 @@ class Part:
         return result
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class MatchTrace:
     """One match: `chosen`, `failed` (its condition is false), `no_match` (nothing in its nested rule held)
     or `not_reached`."""
@@ -55,7 +55,7 @@ class MatchTrace:
         return result
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class RuleTrace:
     """A rule's matches in order."""
 
@@ -67,7 +67,7 @@ class RuleTrace:
         return {"id": self.id, "matches": [match.to_dict() for match in self.matches]}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VariableTrace:
     """A variable that was evaluated, with its value or the error that it ended in."""
 
@@ -84,7 +84,7 @@ class VariableTrace:
         return result
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Trace:
     """The whole of it."""
 

@@ -7,12 +7,12 @@ the tree. `start` and `end` are the node's character offsets, `position` is wher
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from engine.cel.types import Type
+from engine.records import record
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Node:
     """Any expression."""
 
@@ -33,7 +33,7 @@ class Node:
             stack.extend(reversed(node.children()))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Literal(Node):
     """A constant; a uint's value is a plain int, `type` tells it apart."""
 
@@ -41,14 +41,14 @@ class Literal(Node):
     type: Type
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Identifier(Node):
     """A simple name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Select(Node):
     """`operand.field`, or `has(operand.field)` where `test` is set."""
 
@@ -60,7 +60,7 @@ class Select(Node):
         return (self.operand,)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Call(Node):
     """A function, a method (with `target`) or an operator (named as CEL names it: `_+_`, `_[_]`, `_?_:_`)."""
 
@@ -72,7 +72,7 @@ class Call(Node):
         return self.arguments if self.target is None else (self.target, *self.arguments)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class ListLiteral(Node):
     """`[a, b]`."""
 
@@ -82,7 +82,7 @@ class ListLiteral(Node):
         return self.elements
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class MapLiteral(Node):
     """`{key: value}`."""
 
@@ -92,7 +92,7 @@ class MapLiteral(Node):
         return tuple(node for entry in self.entries for node in entry)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class ObjectLiteral(Node):
     """`Type{field: value}`."""
 
@@ -104,7 +104,7 @@ class ObjectLiteral(Node):
         return tuple(value for _, _, value in self.fields)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Comprehension(Node):
     """`range.macro(variable, …)` for the macros all, exists, exists_one, filter and map.
 
@@ -121,7 +121,7 @@ class Comprehension(Node):
         return (self.range, *((self.condition,) if self.condition else ()), self.body)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Bind(Node):
     """`cel.bind(variable, value, body)`."""
 

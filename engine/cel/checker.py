@@ -7,7 +7,6 @@ The algorithm is cel-spec's: overloads are tried in turn, type parameters are bo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from engine.cel import ast
 from engine.cel import types as t
@@ -15,6 +14,7 @@ from engine.cel.functions import Function, Overload, functions
 from engine.cel.parser import CelSyntaxError, ExpressionLimits, parse
 from engine.cel.types import DYN, Kind, ObjectType, Substitution, Type
 from engine.errors import near
+from engine.records import field, record
 
 _TYPE_NAMES: Mapping[str, Type] = {
     **{name: t.type_of(type_) for name, type_ in t.PRIMITIVES.items()},
@@ -26,7 +26,7 @@ _TYPE_NAMES: Mapping[str, Type] = {
 _MAP_KEYS = {t.BOOL, t.INT, t.UINT, t.STRING, DYN}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Environment:
     """What an expression may read: global names (which may hold dots) and object types."""
 
@@ -42,7 +42,7 @@ class Environment:
         return {name.partition(".")[0] for name in self.variables if "." in name}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ResolvedCall:
     """What a call means: the function, all arguments (a method's target first), the overloads that fit."""
 
@@ -52,7 +52,7 @@ class ResolvedCall:
     variadic: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Checked:
     """An expression that type-checks, with what the checker learned about each of its nodes."""
 
@@ -89,7 +89,7 @@ class Checked:
                 yield name
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fault:
     """One thing that is wrong in an expression; `offset` counts characters from its start."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 from engine.cel.types import Type, parse_type
+from engine.records import record
 
 _STANDARD = "CEL standard library"
 _MATH = "cel-go math extension"
@@ -21,7 +21,7 @@ _LISTS = "cel-go lists extension"
 _KUBERNETES = "Kubernetes list library"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Overload:
     """One typing of a function; a method's target is its first parameter."""
 
@@ -31,7 +31,7 @@ class Overload:
     member: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Function:
     """One function with all of its overloads."""
 
@@ -44,7 +44,7 @@ class Function:
     """Three arguments or more are taken as one list."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Macro:
     """A form that the parser expands: its variable is bound anew for each element."""
 

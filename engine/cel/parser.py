@@ -7,7 +7,6 @@ literals out of range, unknown escapes, macros without a variable. Macros become
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from engine.cel.literals import (
     decode_uint,
 )
 from engine.cel.types import BOOL, BYTES, DOUBLE, INT, NULL, STRING, UINT
+from engine.records import record
 
 RESERVED = frozenset(
     [
@@ -56,7 +56,7 @@ SORT_BY_KEYS = "@sortByAssociatedKeys"
 _GAP = re.compile(r"(?:\s|//[^\n]*)*")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExpressionLimits:
     """What an expression may cost before it is refused: characters, and levels of its syntax tree."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+from engine.records import field, record
 
 
 class Kind(Enum):
@@ -26,7 +27,7 @@ class Kind(Enum):
     PARAMETER = "parameter"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Type:
     """A CEL type; `parameters` are the element, key and value, wrapped or named types."""
 
@@ -104,7 +105,7 @@ def parameter(name: str) -> Type:
     return Type(Kind.PARAMETER, name)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Field:
     """One field of an object type."""
 
@@ -112,7 +113,7 @@ class Field:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ObjectType:
     """An object type's fields by name."""
 
@@ -202,7 +203,7 @@ def _parse_parameters(tokens: Iterator[str], named: Mapping[str, Type], name: st
     return tuple(parameters)
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Substitution:
     """What type parameters have been bound to while one expression is checked."""
 

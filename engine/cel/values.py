@@ -16,11 +16,11 @@ import base64
 import datetime
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
+from engine.records import record
 
 Value = Any
 """A CEL value as plain Python; see the table above."""
@@ -35,7 +35,7 @@ class Uint(int):
         return f"{int(self)}u"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TypeValue:
     """What `type(x)` gives: the type by its CEL name."""
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
@@ -26,6 +25,7 @@ from engine.cli.progress import Progress
 from engine.decide import Decision, Policy, load_policy
 from engine.documents.files import open_binary
 from engine.errors import DocumentError, EngineError, RenderError
+from engine.records import record
 from engine.render import ai_hwaccel
 from engine.render import json as json_target
 
@@ -52,7 +52,7 @@ Examples:
 """
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Work:
     """What every process of a batch needs to know."""
 
@@ -68,7 +68,7 @@ class _Work:
         return loaded
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Written:
     """A line of the output, and of which line of the input; not `good` where it is an error."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import click
 
@@ -12,6 +11,7 @@ from engine.documents import Document, read_document
 from engine.errors import EngineError, MissingInputError, Path, Problem, RequestError
 from engine.inventory import read_inventory
 from engine.model import Model, read_model, read_params
+from engine.records import field, record
 from engine.request import Request
 
 _FLAGS = {
@@ -21,7 +21,7 @@ _FLAGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sources:
     """Where a request's parts come from."""
 
@@ -47,7 +47,7 @@ class Sources:
             raise click.UsageError("standard input (-) can be read once only")
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Asked:
     """A request, and the documents that its inputs were read from."""
 

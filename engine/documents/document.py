@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import Path, Place
+from engine.records import field, record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """What a document may cost before it is refused."""
 
@@ -18,7 +18,7 @@ class Limits:
     nodes: int = 2_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Span:
     """Where one value stands: character offsets into the text, and how a scalar is written.
 
@@ -32,7 +32,7 @@ class Span:
     style: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Positions:
     """The spans of a document's values and of its mapping keys, by path."""
 
@@ -40,7 +40,7 @@ class Positions:
     keys: Mapping[Path, Span] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Document:
     """A file's value with the means to say where each part of it stands.
 

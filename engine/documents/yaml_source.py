@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from engine.documents.document import Document, Limits, Positions, Span
 from engine.errors import DocumentError, Path, Place, quote
+from engine.records import field, record
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -36,7 +36,7 @@ _SCALAR_TAGS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class _Frame:
     """A collection that is still open."""
 

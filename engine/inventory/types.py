@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import Path
+from engine.records import field, record
 
 Attribute = str | int | float | bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Device:
     """One accelerator or CPU; memory in bytes.
 
@@ -47,7 +47,7 @@ class Device:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interconnect:
     """One kind of link that joins devices; bandwidth in GB/s."""
 
@@ -68,7 +68,7 @@ class Interconnect:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inventory:
     """The devices that a model may be placed on, in the order listed."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from engine.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Model:
     """The model that is to be served; `params` is its count of parameters."""
 

@@ -7,11 +7,11 @@ good one is the policy's business, whether it could run is the validator's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from engine.plan.types import Plan, Shard, ShardDevice, Strategy
 from engine.policy import BuilderSignature, Parameter
+from engine.records import record
 
 Arguments = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ class BuilderError(ValueError):
         self.argument = argument
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Builder:
     """A builder's signature, which policies are checked against, and its function."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from engine.records import field, record
 
 StrategyKind = Literal["none", "tensor_parallel", "pipeline_parallel", "data_parallel", "hybrid"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Strategy:
     """How the model is split: the degree of each kind of parallelism, 1 for none."""
 
@@ -28,7 +29,7 @@ class Strategy:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShardDevice:
     """The device of a shard: its kind and the fields that tell it from others of its kind.
 
@@ -65,7 +66,7 @@ class ShardDevice:
         return f"{self.kind}{number}" + (f" ({', '.join(rest)})" if rest else "")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shard:
     """One part of the model on one device; `layer_range` holds the first and the last layer."""
 
@@ -84,7 +85,7 @@ class Shard:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """Where a model goes; `estimated_tokens_per_sec` is the policy's estimate for one request."""
 

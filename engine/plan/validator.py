@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from engine.inventory import Inventory
 from engine.plan.types import Plan, Shard, ShardDevice
 from engine.quantities import format_bytes
+from engine.records import replace
 
 
 def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:

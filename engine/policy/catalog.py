@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine.cel import types as t
@@ -14,9 +13,10 @@ from engine.cel.values import Value
 from engine.documents import Document
 from engine.errors import Path, Place, PolicyError, Problem, near
 from engine.policy.schema_types import SchemaTypes
+from engine.records import field, record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Computed:
     """A catalog value that is computed from the described value."""
 
@@ -32,7 +32,7 @@ class Computed:
 Cell = Value | Computed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Variants:
     """Columns that depend on a field of the described value."""
 
@@ -40,7 +40,7 @@ class Variants:
     values: Mapping[str, Mapping[str, Cell]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CatalogEntry:
     """One row; `fields` are what a described value of it must have."""
 
@@ -50,7 +50,7 @@ class CatalogEntry:
     variants: Variants | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Catalog:
     """A table: its columns' types, its rows, and which request values it describes."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from engine.cel.checker import Checked
@@ -11,9 +10,10 @@ from engine.cel.types import ObjectType, Type
 from engine.documents import Document
 from engine.errors import Path, Place
 from engine.policy.catalog import Catalog
+from engine.records import field, record
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Expression:
     """A checked expression and where it is written."""
 
@@ -32,7 +32,7 @@ class Expression:
         return self.document.place_in_scalar(self.path, start)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompiledVariable:
     """A variable of a rule; one that `shadows_itself` reads the outer variable of its own name."""
 
@@ -42,7 +42,7 @@ class CompiledVariable:
     shadows_itself: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompiledMatch:
     """A match: its condition, and just one of a plan (builder and arguments), an output, a nested rule."""
 
@@ -57,7 +57,7 @@ class CompiledMatch:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompiledRule:
     """Variables, and matches in order."""
 
@@ -66,7 +66,7 @@ class CompiledRule:
     matches: tuple[CompiledMatch, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Input:
     """A declared input: its CEL type, and the type's name as the policy writes it."""
 
@@ -78,7 +78,7 @@ class Input:
     """What chooses the value where a request says `auto`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Constant:
     """A constant with its type."""
 
@@ -89,7 +89,7 @@ class Constant:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompiledPolicy:
     """A policy without faults."""
 
@@ -108,7 +108,7 @@ class CompiledPolicy:
     """The type of its outputs; None where it gives plans."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter:
     """An argument that a builder takes; `type` is a CEL type in text."""
 
@@ -117,7 +117,7 @@ class Parameter:
     required: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BuilderSignature:
     """What a builder takes."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 from engine.cel import ast
@@ -25,6 +24,7 @@ from engine.policy.compiled import (
 )
 from engine.policy.schema_types import schema_types
 from engine.policy.store import PolicyStore, digest
+from engine.records import replace
 
 _NAMESPACES = ("variables", "constants", "catalogs")
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from engine.cel import types as t
 from engine.cel.types import Field, ObjectType, Type
 from engine.documents.schema import load_schema
+from engine.records import record
 
 _SCALARS = {"string": t.STRING, "integer": t.INT, "number": t.DOUBLE, "boolean": t.BOOL}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SchemaTypes:
     """Types by the names that policies may use; `objects` holds the fields of those that have some."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from engine.documents import Document, Limits, check_schema, read_document
 from engine.documents.resources import shipped
 from engine.errors import PolicyError, near
+from engine.records import record
 
 Kind = Literal["policy", "catalog"]
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)\Z")
@@ -19,7 +19,7 @@ _REFERENCE = re.compile(r"(?P<name>[A-Za-z][\w-]*)(?:@(?P<version>\d+(?:\.\d+){0
 _LIMITS = Limits(bytes=2 * 1024 * 1024)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """One file that was found."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from typing import Protocol, cast
 
 from engine.decide import Decision
 from engine.errors import RenderError, near
+from engine.records import record
 
 TARGETS = {"text": "text", "json": "json", "yaml": "yaml", "ai-hwaccel": "ai_hwaccel"}
 """Modules of this package by the names of `--format`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Screen:
     """What a rendering for people may use: columns, and ANSI colours."""
 
