@@ -8,7 +8,9 @@ from pathlib import Path as FilePath
 from typing import Any, Literal
 
 from engine.cel import ast
+from engine.cel.budget import STEPS, Budget, BudgetError, steps_allowed
 from engine.cel.checker import Checked
+from engine.cel.compiled_runtime import plain
 from engine.cel.runtime import RUNTIMES, Native, Program, Runtime, create_runtime
 from engine.cel.types import STRING as STRING_TYPE
 from engine.cel.types import map_of, object_type, parse_type
@@ -27,8 +29,11 @@ from engine.policy import (
     PolicyStore,
     compile_policy,
 )
+from engine.policy.generate import TooLongError
+from engine.policy.image import image
 from engine.policy.schema_types import schema_types
 from engine.policy.store import read_policy_document
+from engine.program import NotQuick, PolicyProgram
 from engine.records import field, record, replace
 from engine.request import Request
 from engine.trace import MatchTrace, Part, RuleTrace, Trace, VariableTrace
@@ -97,6 +102,10 @@ class Policy:
 
     def __init__(self, compiled: CompiledPolicy) -> None:
         self.compiled = compiled
+        self._types = {declared.name: declared.type_name for declared in compiled.inputs.values()}
+        self._program: PolicyProgram | None = None
+        self._has_program = True
+        self._steps = STEPS
         self._evaluators: dict[str, _Evaluator] = {}
         self._choosers: dict[str, Policy] = {}
         self._lock = threading.Lock()
@@ -129,9 +138,14 @@ class Policy:
             EvaluationError: an expression ended in an error; with its place in the policy.
             RuntimeUnavailableError: the runtime isn't installed.
         """
-        request = request.typed({declared.name: declared.type_name for declared in self.inputs})
+        request = request.typed(self._types)
         auto = self._choose(request, explain, runtime)
-        request = request.with_inputs(**{name: decision.output for name, decision in auto.items()})
+        if auto:
+            request = request.with_inputs(**{name: decision.output for name, decision in auto.items()})
+        if runtime == RUNTIMES[0] and not explain:
+            quick = self._decide_quickly(request, auto)
+            if quick is not None:
+                return quick
         try:
             decision = self._evaluator(runtime).decide(request, explain=explain)
         except RecursionError:
@@ -140,13 +154,65 @@ class Policy:
             ) from None
         return replace(decision, auto=auto) if auto else decision
 
+    def _decide_quickly(self, request: Request, auto: Mapping[str, Decision]) -> Decision | None:
+        """The decision by the policy's program; None for what it doesn't take."""
+        program = self._program
+        if program is None:
+            if not self._has_program:
+                return None
+            program = self._link()
+            if program is None:
+                return None
+        try:
+            bound, found = program.run(request.inputs, self._steps)
+            outcome: Outcome = "no_match"
+            match_id = explanation = output = plan = None
+            if found is not None:
+                position, explanation, value = found
+                match_id, builder = program.matches[position]
+                if builder is None:
+                    outcome, output = "value", plain(value)
+                else:
+                    outcome = "plan"
+                    plan = with_warnings(BUILDERS[builder].build(value), request.inventory)
+        except (NotQuick, BuilderError):
+            return None
+        return Decision(
+            request.id,
+            self.compiled.name,
+            self.compiled.version,
+            self.compiled.digest,
+            outcome,
+            match_id,
+            explanation,
+            output,
+            plan,
+            None if plan is None else plan.fits_in_memory,
+            _quantization(dict(zip(self._types, bound, strict=True))),
+            auto,
+            None,
+            request,
+        )
+
+    def _link(self) -> PolicyProgram | None:
+        """The policy's program, made once; None where it is too long for one."""
+        with self._lock:
+            if self._program is None and self._has_program:
+                self._steps = steps_allowed()
+                try:
+                    self._program = PolicyProgram(image(self.compiled))
+                except (TooLongError, CelError, RecursionError, MemoryError, SyntaxError):
+                    self._has_program = False
+            return self._program
+
     def prepare(self, runtime: str = RUNTIMES[0]) -> None:
         """Make the runtime ready, so that a missing one is told before the first request.
 
         Raises:
             RuntimeUnavailableError: the runtime isn't installed.
         """
-        self._evaluator(runtime)
+        if runtime != RUNTIMES[0] or self._link() is None:
+            self._evaluator(runtime)
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -217,6 +283,7 @@ class _Evaluator:
         self.runtime = runtime
         self.binder = FactBinder(policy, runtime)
         self.programs: dict[ast.Node, Program] = {}
+        self.steps = steps_allowed()
         self.globals = self._globals()
 
     def _globals(self) -> dict[str, Native]:
@@ -236,9 +303,10 @@ class _Evaluator:
             name: self.runtime.encode(value, self.policy.inputs[name].type) for name, value in inputs.items()
         }
         trace = Trace(self.runtime.name, RuleTrace(self.policy.rule.id)) if explain else None
-        scope = _RuleScope(self, self.policy.rule, _Globals({**self.globals, **values}), trace)
+        scope = _RuleScope(
+            self, self.policy.rule, _Globals({**self.globals, **values}, Budget(self.steps)), trace
+        )
         found = _Walk(self, trace).rule(self.policy.rule, scope, trace.rule if trace else None)
-        quantization = inputs.get("quantization")
         decision = Decision(
             id=request.id,
             policy_name=self.policy.name,
@@ -250,7 +318,7 @@ class _Evaluator:
             output=None,
             plan=None,
             fits_in_memory=None,
-            quantization=quantization if isinstance(quantization, str) else None,
+            quantization=_quantization(inputs),
             trace=trace,
             request=request,
         )
@@ -298,15 +366,23 @@ class _Evaluator:
             EvaluationError: it ended in an error.
         """
         try:
-            return self.program(expression.checked).evaluate(scope)
+            return self.program(expression.checked).evaluate(scope, scope.budget)
         except CelError as error:
             raise evaluation_error(error, expression) from None
+        except BudgetError as error:
+            raise budget_error(error, expression) from None
 
     def program(self, checked: Checked) -> Program:
         program = self.programs.get(checked.root)
         if program is None:
             program = self.programs[checked.root] = self.runtime.compile(checked)
         return program
+
+
+def _quantization(inputs: Mapping[str, Value]) -> str | None:
+    """The quantization's own name, of a policy that reads one."""
+    name = inputs.get("quantization")
+    return name if isinstance(name, str) else None
 
 
 class VariableError(CelError):
@@ -321,15 +397,30 @@ def evaluation_error(error: CelError, expression: Expression) -> EvaluationError
     """The error of an expression, at the place where it arose."""
     if isinstance(error, VariableError):
         expression = error.expression
-    text = expression.text if len(expression.text) <= 100 else expression.text[:99] + "…"
-    return EvaluationError(f"{error.message} in {text}", place=expression.place(error.offset))
+    return EvaluationError(
+        f"{error.message} in {_short(expression.text)}", place=expression.place(error.offset)
+    )
+
+
+def budget_error(error: BudgetError, expression: Expression) -> EvaluationError:
+    """The error of a decision that takes too many steps, at the expression that took the last one."""
+    if error.expression is not None:
+        expression = error.expression
+    return EvaluationError(
+        f"{error} in {_short(expression.text)}", place=expression.place(), hint="ENGINE_STEPS allows more"
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else text[:99] + "…"
 
 
 class _Globals:
-    """Inputs, constants and catalogs."""
+    """Inputs, constants and catalogs; and what may be spent on reading them."""
 
-    def __init__(self, values: Mapping[str, Native]) -> None:
+    def __init__(self, values: Mapping[str, Native], budget: Budget) -> None:
         self.values = values
+        self.budget = budget
 
     def resolve(self, name: str) -> Native:
         return self.values[name]
@@ -342,6 +433,7 @@ class _RuleScope:
         self.evaluator = evaluator
         self.rule = rule
         self.outer = outer
+        self.budget: Budget = outer.budget
         self.trace = trace
         self.values: dict[str, Native | CelError] = {}
 
@@ -357,7 +449,11 @@ class _RuleScope:
     def evaluate(self, name: str, variable: CompiledVariable) -> Native:
         scope = _Hiding(self, name) if variable.shadows_itself else self
         try:
-            value = self.evaluator.program(variable.expression.checked).evaluate(scope)
+            value = self.evaluator.program(variable.expression.checked).evaluate(scope, self.budget)
+        except BudgetError as error:
+            if error.expression is None:
+                error.expression = variable.expression
+            raise
         except CelError as error:
             located = error if isinstance(error, VariableError) else VariableError(error, variable.expression)
             self.values[name] = located
@@ -382,6 +478,7 @@ class _Hiding:
 
     def __init__(self, scope: _RuleScope, hidden: str) -> None:
         self.scope = scope
+        self.budget = scope.budget
         self.hidden = hidden
 
     def resolve(self, name: str) -> Native:
@@ -454,7 +551,7 @@ class _Parts:
         parts = self.inner(node)
         part = self.checked.part(node)
         try:
-            native = self.evaluator.program(part).evaluate(self.scope)
+            native = self.evaluator.program(part).evaluate(self.scope, self.scope.budget)
         except CelError as error:
             return Part(text, error=error.message, parts=parts)
         return Part(text, self.evaluator.runtime.decode(native, part.type), parts=parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.cel.budget import Budget
 from engine.cel.coercion import CoercionError, coerce
 from engine.cel.runtime import Program, Runtime
 from engine.cel.types import Kind, ObjectType, Type
@@ -155,7 +156,7 @@ class FactBinder:
             program = self.programs.get(id(cell))
             if program is None:
                 program = self.programs[id(cell)] = self.runtime.compile(cell.checked)
-            return self.runtime.decode(program.evaluate(_One(variable, native)), cell.checked.type)
+            return self.runtime.decode(program.evaluate(_One(variable, native), Budget()), cell.checked.type)
         except CoercionError as error:
             raise RequestError(
                 f"{_named(error.path)}: {error.message}", hint=error.hint, path=error.path

@@ -19,6 +19,7 @@ from lark.tree import Meta
 
 from engine.cel import ast
 from engine.cel import types as t
+from engine.cel.budget import Budget
 from engine.cel.celpy_operators import OPERATORS, extension, from_celpy, key_value, map_key, to_celpy
 from engine.cel.checker import Checked, ResolvedCall
 from engine.cel.extensions import IMPLEMENTATIONS
@@ -101,17 +102,17 @@ class _Runner(celpy.InterpretedRunner):
         # It holds functions only, and is read only: one serves every evaluation.
         self.activation = self.new_activation()
 
-    def run(self, scope: Scope) -> Native:
-        return _Evaluator(self.ast, self.activation, scope).evaluate()
+    def run(self, scope: Scope, budget: Budget) -> Native:
+        return _Evaluator(self.ast, self.activation, scope, budget).evaluate()
 
 
 class _CelPythonProgram:
     def __init__(self, runner: _Runner) -> None:
         self.runner = runner
 
-    def evaluate(self, scope: Scope) -> Native:
+    def evaluate(self, scope: Scope, budget: Budget) -> Native:
         try:
-            return self.runner.run(scope)
+            return self.runner.run(scope, budget)
         except CELEvalError as error:
             cause = error.args[0] if error.args else "error"
             if isinstance(cause, CelError):
@@ -239,9 +240,10 @@ class _Evaluator(Evaluator):
     Errors are values on the way up (cel-python's way), so that `&&` and `||` can absorb them.
     """
 
-    def __init__(self, tree: Tree[Any], activation: Activation, scope: Scope) -> None:
+    def __init__(self, tree: Tree[Any], activation: Activation, scope: Scope, budget: Budget) -> None:
         super().__init__(tree, activation)
         self.scope = scope
+        self.budget = budget
         self.locals: dict[str, Native] = {}
 
     def visit(self, tree: Tree[Any]) -> Native:
@@ -337,10 +339,12 @@ class _Evaluator(Evaluator):
 
     def elements(self, tree: Tree[Any]) -> Native:
         value = self.visit(tree.children[0])
-        if isinstance(value, (celtypes.ListType, CELEvalError)):
+        if isinstance(value, CELEvalError):
             return value
+        if isinstance(value, celtypes.ListType):
+            return self.budget.spend(value)
         if isinstance(value, celtypes.MapType):
-            return [key_value(key) for key in value]
+            return self.budget.spend([key_value(key) for key in value])
         return CELEvalError(f"no such overload: a macro over a {_kind(value)}")
 
     def for_each(self, variable: str, elements: Any, body: Tree[Any]) -> Iterator[Native]:

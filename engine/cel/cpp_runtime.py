@@ -25,6 +25,7 @@ from google.protobuf import (
 from google.protobuf.message import Message
 
 from engine.cel import types as t
+from engine.cel.budget import Budget
 from engine.cel.checker import Checked, Environment, ResolvedCall
 from engine.cel.extensions import implementation
 from engine.cel.functions import Overload, functions
@@ -149,7 +150,7 @@ class _CelCppProgram:
         self.expression = expression
         self.names = names
 
-    def evaluate(self, scope: Scope) -> Native:
+    def evaluate(self, scope: Scope, budget: Budget) -> Native:
         data: dict[str, Native] = {}
         failed: dict[str, CelError] = {}
         for name, type_ in self.names.items():

@@ -10,7 +10,7 @@ import datetime
 import functools
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -232,27 +232,54 @@ def _reverse(target: Value) -> Value:
 def _format(template: str, arguments: list[Value]) -> str:
     """cel-go's `format`: clauses %s %d %f %e %b %o %x %X with a precision for f and e."""
     pieces: list[str] = []
-    used, index = 0, 0
+    used = 0
+    for piece in format_pieces(template):
+        if isinstance(piece, str):
+            pieces.append(piece)
+            continue
+        if used >= len(arguments):
+            raise CelError(f"format: no argument for clause {used + 1}")
+        pieces.append(format_clause(*piece, arguments[used]))
+        used += 1
+    return "".join(pieces)
+
+
+def format_pieces(template: str) -> Iterator[str | tuple[str, int | None]]:
+    """A template's texts, and its clauses as letter and precision.
+
+    Raises:
+        CelError: an unknown clause or a bad precision.
+    """
+    index = 0
     while index < len(template):
-        if template[index] != "%":
-            pieces.append(template[index])
-            index += 1
+        start = template.find("%", index)
+        if start != index:
+            end = len(template) if start < 0 else start
+            yield template[index:end]
+            index = end
             continue
         index += 1
         if template[index : index + 1] == "%":
-            pieces.append("%")
+            yield "%"
             index += 1
             continue
         index, precision = _precision(template, index)
         clause = template[index : index + 1]
         if clause not in _CLAUSES or not clause:
             raise CelError(f"format: unrecognized clause %{clause}")
-        if used >= len(arguments):
-            raise CelError(f"format: no argument for clause {used + 1}")
-        pieces.append(_CLAUSES[clause](arguments[used], precision))
-        used += 1
+        yield clause, precision
         index += 1
-    return "".join(pieces)
+
+
+def format_clause(letter: str, precision: int | None, value: Value) -> str:
+    """A value as one clause writes it."""
+    return _CLAUSES[letter](value, precision)
+
+
+def format_fixed(template: str, value: float) -> str:
+    """A double by Python's `%.1f` or its like, which writes what is not finite in other words."""
+    text = template % value
+    return text if text[-1].isdigit() else _special(value) or text
 
 
 def _precision(template: str, index: int) -> tuple[int, int | None]:

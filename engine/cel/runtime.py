@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from engine.cel.budget import Budget
 from engine.cel.checker import Checked
 from engine.cel.types import ObjectType, Type
 from engine.cel.values import Value
@@ -13,7 +14,7 @@ from engine.errors import RuntimeUnavailableError, near
 Native = Any
 """A value as the runtime keeps it; only the runtime that made it may read it."""
 
-RUNTIMES = ("cel-python", "cel-cpp")
+RUNTIMES = ("compiled", "cel-cpp", "cel-python")
 """By the names of `--runtime`; the first is the default."""
 
 
@@ -32,11 +33,12 @@ class Scope(Protocol):
 class Program(Protocol):
     """An expression made ready by a runtime."""
 
-    def evaluate(self, scope: Scope) -> Native:
+    def evaluate(self, scope: Scope, budget: Budget) -> Native:
         """The expression's value.
 
         Raises:
             CelError: the expression ended in an error.
+            BudgetError: it took more steps than the budget has.
         """
         ...
 
@@ -65,6 +67,10 @@ def create_runtime(name: str, objects: Mapping[str, ObjectType]) -> Runtime:
     Raises:
         RuntimeUnavailableError: no such runtime, or it isn't installed.
     """
+    if name == "compiled":
+        from engine.cel.compiled_runtime import CompiledRuntime
+
+        return CompiledRuntime(objects)
     if name == "cel-python":
         from engine.cel.celpy_runtime import CelPythonRuntime
 

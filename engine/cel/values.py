@@ -5,7 +5,8 @@
 | null, bool, int, double, string, bytes | None, bool, int, float, str, bytes |
 | uint | `Uint` |
 | list, map | list, dict |
-| an object type | dict of its declared fields, None where a nullable field is unset |
+| an object type | dict of its declared fields, None where a nullable field is unset; `ObjectValue` where |
+| | the compiled runtime evaluates |
 | timestamp, duration | datetime (aware), timedelta |
 | type | `TypeValue` |
 """
@@ -16,7 +17,7 @@ import base64
 import datetime
 import math
 from collections.abc import Iterable
-from decimal import Decimal
+from keyword import iskeyword
 from typing import Any
 
 from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
@@ -43,6 +44,42 @@ class TypeValue:
 
     def __str__(self) -> str:
         return self.name
+
+
+class ObjectValue:
+    """A value of an object type: its fields are slots, in a class that `object_class` makes of the type."""
+
+    __slots__: tuple[str, ...] = ()
+    type_name = "object"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            self.__class__ is other.__class__
+            and all(equal(getattr(self, name), getattr(other, name)) for name in self.__slots__)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{self.type_name}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+
+
+def object_class(name: str, fields: Iterable[str]) -> type[ObjectValue]:
+    """The class of an object type's values."""
+    slots = tuple(fields)
+    made: type[ObjectValue] = type(name, (ObjectValue,), {"__slots__": slots, "type_name": name})
+    parameters = "".join(f", p{position}" for position in range(len(slots)))
+    # A schema's or a catalog's word for a field is written as code only if it is a plain name.
+    stores = "".join(
+        f" self.{slot} = p{position}\n"
+        if slot.isidentifier() and not iskeyword(slot)
+        else f" setattr(self, {slot!r}, p{position})\n"
+        for position, slot in enumerate(slots)
+    )
+    names: dict[str, Any] = {}
+    exec(f"def __init__(self{parameters}):\n{stores or ' pass'}", names)
+    made.__init__ = names["__init__"]  # type: ignore[method-assign]
+    return made
 
 
 class CelError(Exception):
@@ -76,6 +113,8 @@ def to_json(value: Value) -> Any:
         return [to_json(element) for element in value]
     if isinstance(value, dict):
         return {json_key(key): to_json(element) for key, element in value.items()}
+    if isinstance(value, ObjectValue):
+        return {name: to_json(getattr(value, name)) for name in value.__slots__}
     return value
 
 
@@ -105,6 +144,8 @@ def type_name(value: Value) -> str:
     """The CEL name of a value's type."""
     if value is None:
         return "null_type"
+    if isinstance(value, ObjectValue):
+        return value.type_name
     for python, name in _TYPE_NAMES:
         if isinstance(value, python):
             return name
@@ -180,6 +221,8 @@ def format_double(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
+    from decimal import Decimal
+
     sign, digits, written = Decimal(repr(value)).normalize().as_tuple()
     exponent = int(written)
     power = len(digits) + exponent - 1

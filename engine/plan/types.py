@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, Literal
 
+from engine.cel.values import ObjectValue
 from engine.records import field, record
 
 StrategyKind = Literal["none", "tensor_parallel", "pipeline_parallel", "data_parallel", "hybrid"]
@@ -43,16 +45,13 @@ class ShardDevice:
     memory_bytes: int | None = None
 
     @classmethod
-    def from_value(cls, value: Mapping[str, Any]) -> ShardDevice:
+    def from_value(cls, value: Any) -> ShardDevice:
         """The device in a CEL value of type Device; one that a policy made has no index, no memory."""
-        index = value["index"]
-        return cls(
-            kind=value["kind"],
-            identity={name: value[name] for name in value["identity"]},
-            name=value["name"],
-            index=index,
-            memory_bytes=None if index is None else value["memory_bytes"],
-        )
+        if not isinstance(value, ObjectValue):
+            value = SimpleNamespace(**value)
+        index = value.index
+        identity = {name: getattr(value, name) for name in value.identity}
+        return cls(value.kind, identity, value.name, index, None if index is None else value.memory_bytes)
 
     def to_dict(self) -> dict[str, Any]:
         """As programs read it."""

@@ -12,7 +12,25 @@ from engine.records import replace
 
 def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:
     """The same plan with what is wrong with it as warnings."""
+    if _is_plain(plan):
+        return plan
     return replace(plan, warnings=tuple(_warnings(plan, inventory)))
+
+
+def _is_plain(plan: Plan) -> bool:
+    """True of most plans, and then nothing is wrong: each shard fits a device of its own, layers in a row."""
+    if plan.warnings or not plan.shards:
+        return False
+    if plan.strategy.kind == "pipeline_parallel" and any(_layer_warnings(plan.shards)):
+        return False
+    taken: set[int] = set()
+    for shard in plan.shards:
+        device = shard.device
+        index, memory = device.index, device.memory_bytes
+        if index is None or memory is None or index in taken or shard.memory_bytes > memory:
+            return False
+        taken.add(index)
+    return True
 
 
 def _warnings(plan: Plan, inventory: Inventory | None) -> Iterator[str]:

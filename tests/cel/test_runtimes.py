@@ -194,11 +194,12 @@ def nesting(text: str) -> int:
 def test_runtimes_agree(text: str) -> None:
     assume(nesting(text) < DEEPEST_FOR_CPP)
     types = {"i": INT, "j": INT, "d": DOUBLE, "s": STRING, "b": BOOL, "xs": list_of(INT)}
-    first, second = (outcome(text, name, values=VALUES, types=types) for name in RUNTIMES)
-    if CelError in (first, second):
-        assert first is second
-    else:
-        assert same(first, second)
+    first, *others = (outcome(text, name, values=VALUES, types=types) for name in RUNTIMES)
+    for other in others:
+        if CelError in (first, other):
+            assert first is other
+        else:
+            assert same(first, other)
 
 
 # --- what would be costly or crash --------------------------------------------------------------------------

@@ -76,6 +76,6 @@ def test_a_long_chain_of_variables(runtime: str, run: Run, tmp_path: Path) -> No
 def test_an_endless_chain_is_an_error(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "chain.yaml"
     file.write_text(chain(2000))
-    ran = run("eval", "--policy", file, "--input", "-", stdin="n: 1")
+    ran = run("eval", "--policy", file, "--input", "-", "--runtime", "cel-python", stdin="n: 1")
     assert (ran.code, ran.out) == (2, "")
     assert "nested too deeply" in ran.err

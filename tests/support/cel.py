@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from engine.cel.budget import Budget
 from engine.cel.checker import Environment, check
 from engine.cel.runtime import Runtime, create_runtime
 from engine.cel.types import DYN, Type, parse_type
@@ -52,7 +53,9 @@ def evaluate(
     declared = dict.fromkeys(values, DYN) | dict(types or {})
     checked = check(text, Environment(declared))
     made = runtime(runtime_name)
-    return made.decode(made.compile(checked).evaluate(Bindings(made, values, declared)), checked.type)
+    return made.decode(
+        made.compile(checked).evaluate(Bindings(made, values, declared), Budget()), checked.type
+    )
 
 
 def same(first: Value, second: Value) -> bool:

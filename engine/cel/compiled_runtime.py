@@ -1,0 +1,145 @@
+"""The default runtime: each expression compiled to a Python function over plain values."""
+
+from __future__ import annotations
+
+import ast as py
+from collections.abc import Callable, Mapping
+from types import CodeType, TracebackType
+from typing import Any
+
+from engine.cel import types as t
+from engine.cel.budget import Budget
+from engine.cel.checker import Checked
+from engine.cel.codegen import Emitter, Writer, name
+from engine.cel.link import FAULTS, link
+from engine.cel.runtime import Native, Program, Scope
+from engine.cel.types import Kind, ObjectType, Type
+from engine.cel.values import CelError, ObjectValue, Uint, Value, object_class
+
+FILE = "<cel>"
+"""What compiled code gives as its file: the frames whose line numbers are characters of an expression."""
+
+
+class CompiledRuntime:
+    """Evaluates expressions as compiled Python."""
+
+    name = "compiled"
+
+    def __init__(self, objects: Mapping[str, ObjectType]) -> None:
+        self.objects = objects
+        self._classes: dict[str, type[ObjectValue]] = {}
+
+    def object_class(self, type_name: str) -> type[ObjectValue]:
+        """The class of an object type's values."""
+        if type_name not in self._classes:
+            self._classes[type_name] = object_class(type_name, self.objects[type_name].fields)
+        return self._classes[type_name]
+
+    def compile(self, checked: Checked) -> Program:
+        """A program for a checked expression.
+
+        Raises:
+            CelError: it is nested too deeply for Python.
+        """
+        writer = Writer()
+
+        def read(global_name: str) -> py.expr:
+            return py.Call(name("resolve"), [py.Constant(global_name)], [])
+
+        emitter = Emitter(writer, checked, read, lambda _: True)
+        try:
+            value = emitter.expression()
+            code = self.function("evaluate", ["resolve", "spend"], writer, value)
+        except (RecursionError, SyntaxError, MemoryError):
+            raise CelError("nested too deeply to be compiled") from None
+        return _CompiledProgram(code)
+
+    def function(
+        self, identifier: str, parameters: list[str], writer: Writer, value: py.expr
+    ) -> Callable[..., Value]:
+        """The function that a writer has written, which ends by returning `value`."""
+        code = compile_module([function_definition(identifier, parameters, writer, value)])
+        named = (symbol[1] for symbol in writer.symbols.values() if symbol[0] == "class")
+        namespace = link(writer.symbols, {each: self.object_class(each) for each in named}, {})
+        exec(code, namespace)
+        made: Callable[..., Value] = namespace[identifier]
+        return made
+
+    def encode(self, value: Value, type_: Type) -> Native:
+        """A plain value with its objects as instances of their types' classes."""
+        if value is None:
+            return None
+        if type_.kind is Kind.WRAPPER:
+            return self.encode(value, type_.element)
+        if type_.kind is Kind.LIST:
+            return [self.encode(element, type_.element) for element in value]
+        if type_.kind is Kind.MAP:
+            return {key: self.encode(element, type_.value) for key, element in value.items()}
+        if type_.kind is Kind.OBJECT and not isinstance(value, ObjectValue):
+            fields = self.objects[type_.name].fields
+            made: Any = self.object_class(type_.name)
+            return made(*(self.encode(value[field], fields[field].type) for field in fields))
+        return Uint(value) if type_ == t.UINT else value
+
+    def decode(self, value: Native, type_: Type) -> Value:
+        """A value with its objects as mappings."""
+        return plain(value)
+
+
+def plain(value: Value) -> Value:
+    """A value with its objects as mappings."""
+    if isinstance(value, list):
+        return [plain(element) for element in value]
+    if isinstance(value, dict):
+        return {key: plain(element) for key, element in value.items()}
+    if isinstance(value, ObjectValue):
+        return {field: plain(getattr(value, field)) for field in value.__slots__}
+    return value
+
+
+def compile_module(functions: list[py.stmt]) -> CodeType:
+    """The code of some functions."""
+    return compile(py.fix_missing_locations(py.Module(functions, [])), FILE, "exec")
+
+
+def function_definition(function: str, parameters: list[str], writer: Writer, value: py.expr) -> py.stmt:
+    """`def function(parameters): …; return value`."""
+    empty = py.parse(f"def {function}({', '.join(parameters)}): pass").body[0]
+    assert isinstance(empty, py.FunctionDef)
+    empty.body = [*writer.blocks[0].statements, py.Return(value)]
+    return empty
+
+
+class _CompiledProgram:
+    def __init__(self, function: Callable[..., Value]) -> None:
+        self.function = function
+
+    def evaluate(self, scope: Scope, budget: Budget) -> Native:
+        try:
+            return self.function(scope.resolve, budget.spend)
+        except CelError as error:
+            if error.offset is None:
+                error.offset = _offset(error.__traceback__)
+            raise
+        except RecursionError:
+            raise CelError("nested too deeply to evaluate") from None
+        except FAULTS as error:
+            raise CelError(_message(error), _offset(error.__traceback__)) from None
+
+
+def _offset(traceback: TracebackType | None) -> int | None:
+    """Where in the expression the innermost frame of compiled code stood."""
+    offset = None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == FILE:
+            offset = traceback.tb_lineno - 1
+        traceback = traceback.tb_next
+    return offset
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"no such key: {error.args[0]!r}"
+    if isinstance(error, TypeError):
+        return "no such overload"
+    return f"range error: {error}" if isinstance(error, ArithmeticError) else str(error)
