@@ -267,6 +267,9 @@ class _Rows:
         )
         if variants is None:
             self.known[kind] = row
+        else:
+            self.varying[kind] = by
+            self.variants[kind, attributes[by]] = row
         return row
 
     def given(self, row: _Row, attributes: Mapping[str, Any]) -> tuple[Any, ...]:

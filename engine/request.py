@@ -87,11 +87,10 @@ class Request:
         Raises:
             RequestError: what is wrong with one of them, with its path.
         """
-        read = {
-            name: _READERS[types[name]](value, (name,))
-            for name, value in self.inputs.items()
-            if types.get(name) in _READERS and not isinstance(value, (Inventory, Model))
-        }
+        read = {}
+        for name, value in self.inputs.items():
+            if types.get(name) in _READERS and not isinstance(value, (Inventory, Model)):
+                read[name] = _READERS[types[name]](value, (name,))
         return self.with_inputs(**read) if read else self
 
     def document_path(self, path: Path) -> Path:

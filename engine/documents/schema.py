@@ -6,15 +6,16 @@ import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import islice
-from typing import Any
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match, relevance
-from referencing import Registry, Resource
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any
 
 from engine.documents.document import Document
+from engine.documents.quick import keeps_to, load_schema
 from engine.documents.resources import shipped
 from engine.errors import DocumentError, Path, Problem, near, path_text, quote
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 _WORDS = {
     "string": "text",
@@ -42,6 +43,8 @@ def check_schema(document: Document, schema: str) -> None:
 
 def validate(value: Any, schema: str) -> list[Problem]:
     """What is wrong with `value` by `schemas/<schema>.schema.json`, in document order, the first hundred."""
+    if keeps_to(value, schema):
+        return []
     try:
         found = islice(_validator(schema).iter_errors(value), _MOST_ERRORS)
         errors = sorted(found, key=lambda error: _order(error.absolute_path))
@@ -50,18 +53,14 @@ def validate(value: Any, schema: str) -> list[Problem]:
     return [problem for error in errors for problem in _problems(error)]
 
 
-def load_schema(name: str) -> dict[str, Any]:
-    """The schema of that name, as it stands in its file."""
-    text = (shipped("schemas") / f"{name}.schema.json").read_text(encoding="utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
-
-
 @cache
-def _validator(schema: str) -> Draft202012Validator:
+def _validator(schema: str) -> Any:
+    from jsonschema import Draft202012Validator
+    from referencing import Registry, Resource
+
     resources = [
         Resource.from_contents(json.loads(path.read_text(encoding="utf-8")))
-        for path in sorted(shipped("schemas").glob("*.schema.json"))
+        for path in sorted(FilePath(shipped("schemas")).glob("*.schema.json"))
     ]
     registry: Registry[Any] = resources @ Registry()
     return Draft202012Validator(load_schema(schema), registry=registry)
@@ -74,6 +73,8 @@ def _order(path: Any) -> list[tuple[int, Any]]:
 def _problems(error: ValidationError) -> Iterator[Problem]:
     path: Path = tuple(error.absolute_path)
     if error.validator in ("anyOf", "oneOf") and error.context:
+        from jsonschema.exceptions import best_match, relevance
+
         yield from _problems(best_match(error.context, key=relevance) or error.context[0])
         return
     handler = _HANDLERS.get(str(error.validator))

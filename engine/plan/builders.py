@@ -6,6 +6,7 @@ good one is the policy's business, whether it could run is the validator's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -84,9 +85,10 @@ def _shards(arguments: Arguments, ranges: list[tuple[int, int]]) -> tuple[Shard,
 
 
 def _plan(strategy: Strategy, shards: tuple[Shard, ...], total: int, arguments: Arguments) -> Plan:
-    return Plan(
-        strategy, shards, total, arguments.get("estimated_tokens_per_sec"), arguments.get("fits_in_memory")
-    )
+    estimate = arguments.get("estimated_tokens_per_sec")
+    if estimate is not None and not math.isfinite(estimate):
+        raise BuilderError("the estimate is not a finite number", "estimated_tokens_per_sec")
+    return Plan(strategy, shards, total, estimate, arguments.get("fits_in_memory"))
 
 
 def _builder(build: Callable[[Arguments], Plan], **parameters: Parameter) -> tuple[str, Builder]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.cel import types as t
 from engine.cel.types import Field, ObjectType, Type
-from engine.documents.schema import load_schema
+from engine.documents.quick import load_schema
 from engine.records import record
 
 _SCALARS = {"string": t.STRING, "integer": t.INT, "number": t.DOUBLE, "boolean": t.BOOL}

@@ -9,6 +9,7 @@ from engine.decide import Decision
 from engine.errors import RenderError
 from engine.plan import Plan, ShardDevice, Strategy
 from engine.render import Screen
+from engine.render.json import compact
 
 
 def render(decision: Decision, screen: Screen) -> str:
@@ -26,7 +27,7 @@ def line(decision: Decision) -> str:
     Raises:
         RenderError: no plan, or a strategy that this form doesn't know.
     """
-    return json.dumps(to_dict(decision), separators=(",", ":"), ensure_ascii=False) + "\n"
+    return compact(to_dict(decision))
 
 
 def to_dict(decision: Decision) -> dict[str, Any]:
