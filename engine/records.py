@@ -110,18 +110,26 @@ def _record(cls: Any, frozen: bool, eq: bool) -> Any:
         namespace |= {"__eq__": _eq, "__hash__": _hash if frozen else None}
     if frozen:
         namespace |= {"__setattr__": _refuse, "__delattr__": _refuse}
-    made: Any = type(cls)(cls.__name__, cls.__bases__, namespace)
+    bases, twin = cls.__bases__, None
+    if frozen and bases == (object,):
+        twin = type(cls.__name__, bases, {"__slots__": tuple(own)})
+        bases, namespace["__slots__"] = (twin,), ()
+    made: Any = type(cls)(cls.__name__, bases, namespace)
     made.__qualname__ = cls.__qualname__
-    made.__init__ = _initializer(made, fields)
+    made.__new__ = _maker(made, fields, frozen, twin)
     return made
 
 
-def _initializer(cls: Any, fields: dict[str, _Field]) -> Any:
-    """`__init__`, compiled from source as dataclasses do it; the slots' own setters pass `__setattr__` by."""
-    names: dict[str, Any] = {}
-    parameters, body = ["self"], []
+def _maker(cls: Any, fields: dict[str, _Field], frozen: bool, twin: Any) -> Any:
+    """`__new__`, compiled from source as dataclasses do it with `__init__`.
+
+    A frozen record is made as its twin, a class with the same slots that lets them be set, and then becomes
+    what it is: setting slots past a `__setattr__` that refuses takes twice as long.
+    """
+    names: dict[str, Any] = {"_new": object.__new__, "_twin": twin}
+    parameters = ["_cls"]
+    body = ["_self = _new(_cls)" if twin is None else "_self = _new(_twin)"]
     for name, each in fields.items():
-        names[f"_set_{name}"] = getattr(cls, name).__set__
         value = name
         if each.factory is not None:
             names["_required"] = _REQUIRED
@@ -133,9 +141,16 @@ def _initializer(cls: Any, fields: dict[str, _Field]) -> Any:
             parameters.append(f"{name}=_default_{name}")
         else:
             parameters.append(name)
-        body.append(f" _set_{name}(self, {value})\n")
-    exec(f"def __init__({', '.join(parameters)}):\n{''.join(body) or ' pass'}", names)
-    return names["__init__"]
+        if frozen and twin is None:
+            names[f"_set_{name}"] = getattr(cls, name).__set__
+            body.append(f"_set_{name}(_self, {value})")
+        else:
+            body.append(f"_self.{name} = {value}")
+    if twin is not None:
+        body.append("_self.__class__ = _cls")
+    lines = "".join(f" {line}\n" for line in [*body, "return _self"])
+    exec(f"def __new__({', '.join(parameters)}):\n{lines}", names)
+    return names["__new__"]
 
 
 def _values(self: Any) -> tuple[Any, ...]:

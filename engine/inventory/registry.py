@@ -14,8 +14,9 @@ def read_registry(value: dict[str, Any], path: Path) -> Inventory:
     Raises:
         RequestError: a field of an accelerator that is neither text, number nor bool.
     """
+    profiles = (*path, "profiles")
     devices = tuple(
-        _device(profile, (*path, "profiles", position)) for position, profile in enumerate(value["profiles"])
+        [_device(profile, (*profiles, position)) for position, profile in enumerate(value["profiles"])]
     )
     links = (value.get("system_io") or {}).get("interconnects", [])
     interconnects = tuple(
@@ -37,27 +38,33 @@ def _device(profile: dict[str, Any], path: Path) -> Device:
         kind, fields = accelerator, {}
     else:
         ((kind, fields),) = accelerator.items()
-    attributes = {
-        name: _attribute(element, (*path, "accelerator", kind, name)) for name, element in fields.items()
-    }
-    device_id = attributes.pop("device_id", None)
+    attributes: dict[str, Attribute] = {}
+    device_id = None
+    for name, element in fields.items():
+        if not isinstance(element, _ATTRIBUTES):
+            raise RequestError(
+                f"{name} is neither text, number, true nor false", path=(*path, "accelerator", kind, name)
+            )
+        if name == "device_id":
+            device_id = element
+        else:
+            attributes[name] = element
     if device_id is not None and (not isinstance(device_id, int) or isinstance(device_id, bool)):
         raise RequestError("device_id is not a whole number", path=(*path, "accelerator", kind, "device_id"))
     numa_node = profile.get("numa_node")
     return Device(
-        kind=kind,
-        memory_bytes=int(profile["memory_bytes"]),
-        available=profile["available"],
-        device_id=device_id,
-        numa_node=None if numa_node is None else int(numa_node),
-        compute_capability=profile.get("compute_capability"),
-        driver_version=profile.get("driver_version"),
-        attributes=attributes,
-        source=path,
+        kind,
+        int(profile["memory_bytes"]),
+        profile["available"],
+        device_id,
+        None,
+        None if numa_node is None else int(numa_node),
+        None,
+        profile.get("compute_capability"),
+        profile.get("driver_version"),
+        attributes,
+        path,
     )
 
 
-def _attribute(value: Any, path: Path) -> Attribute:
-    if not isinstance(value, (str, int, float, bool)):
-        raise RequestError(f"{path[-1]} is neither text, number, true nor false", path=path)
-    return value
+_ATTRIBUTES = (str, int, float, bool)

@@ -78,10 +78,9 @@ def empty(arguments: Arguments) -> Plan:
 
 
 def _shards(arguments: Arguments, ranges: list[tuple[int, int]]) -> tuple[Shard, ...]:
-    return tuple(
-        Shard(number, ShardDevice.from_value(device), layer_range, arguments["shard_memory_bytes"])
-        for number, (device, layer_range) in enumerate(zip(arguments["devices"], ranges, strict=True))
-    )
+    made, memory = ShardDevice.from_value, arguments["shard_memory_bytes"]
+    pairs = zip(arguments["devices"], ranges, strict=True)
+    return tuple([Shard(number, made(each), layers, memory) for number, (each, layers) in enumerate(pairs)])
 
 
 def _plan(strategy: Strategy, shards: tuple[Shard, ...], total: int, arguments: Arguments) -> Plan:

@@ -50,7 +50,9 @@ class ShardDevice:
         if not isinstance(value, ObjectValue):
             value = SimpleNamespace(**value)
         index = value.index
-        identity = {name: getattr(value, name) for name in value.identity}
+        identity = {}
+        for name in value.identity:
+            identity[name] = getattr(value, name)
         return cls(value.kind, identity, value.name, index, None if index is None else value.memory_bytes)
 
     def to_dict(self) -> dict[str, Any]:

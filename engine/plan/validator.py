@@ -12,25 +12,33 @@ from engine.records import replace
 
 def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:
     """The same plan with what is wrong with it as warnings."""
-    if _is_plain(plan):
+    warnings = _of_devices_apart(plan.shards) if plan.shards else None
+    if warnings is None:
+        warnings = list(_warnings(plan, inventory))
+    elif plan.strategy.kind == "pipeline_parallel":
+        warnings += _layer_warnings(plan.shards)
+    if not warnings and not plan.warnings:
         return plan
-    return replace(plan, warnings=tuple(_warnings(plan, inventory)))
+    return replace(plan, warnings=tuple(warnings))
 
 
-def _is_plain(plan: Plan) -> bool:
-    """True of most plans, and then nothing is wrong: each shard fits a device of its own, layers in a row."""
-    if plan.warnings or not plan.shards:
-        return False
-    if plan.strategy.kind == "pipeline_parallel" and any(_layer_warnings(plan.shards)):
-        return False
+def _of_devices_apart(shards: tuple[Shard, ...]) -> list[str] | None:
+    """The warnings where each shard has a device of its own, of the inventory; None where one hasn't."""
+    warnings: list[str] = []
     taken: set[int] = set()
-    for shard in plan.shards:
+    for shard in shards:
         device = shard.device
-        index, memory = device.index, device.memory_bytes
-        if index is None or memory is None or index in taken or shard.memory_bytes > memory:
-            return False
+        index, memory, held = device.index, device.memory_bytes, shard.memory_bytes
+        if index is None or memory is None or index in taken:
+            return None
         taken.add(index)
-    return True
+        if held > memory:
+            warnings.append(_too_large(f"shard {shard.shard_id} needs", held, device, memory))
+    return warnings
+
+
+def _too_large(what: str, held: int, device: ShardDevice, memory: int) -> str:
+    return f"{what} {format_bytes(held)}, device {device} has {format_bytes(memory)}"
 
 
 def _warnings(plan: Plan, inventory: Inventory | None) -> Iterator[str]:
@@ -70,7 +78,7 @@ def _device_warnings(shards: list[Shard], memory: int | None) -> Iterator[str]:
         yield f"device {device} is not in the inventory: nothing is known of its memory"
     elif held > memory:
         what = f"shard {shards[0].shard_id} needs" if len(shards) == 1 else f"{len(shards)} shards need"
-        yield f"{what} {format_bytes(held)}, device {device} has {format_bytes(memory)}"
+        yield _too_large(what, held, device, memory)
 
 
 def _layer_warnings(shards: tuple[Shard, ...]) -> Iterator[str]:
