@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from engine._version import __version__
 
 if TYPE_CHECKING:
-    from engine.decide import Decision, Policy, load_policy
+    from engine.decide import Policy, load_policy
+    from engine.decision import Decision
     from engine.errors import (
         DocumentError,
         EngineError,
@@ -68,7 +69,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Decision": "engine.decide",
+    "Decision": "engine.decision",
     "Policy": "engine.decide",
     "load_policy": "engine.decide",
     "DocumentError": "engine.errors",

@@ -6,7 +6,6 @@ a hint where the engine can give one. The exception types are the contract; the 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -139,6 +138,8 @@ class RuntimeUnavailableError(EngineError):
 
 def near(name: str, options: Iterable[str]) -> str | None:
     """A hint that names the options nearest to `name`, or all of them where they are few."""
+    import difflib
+
     known = sorted(set(options))
     close = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
     if not close:

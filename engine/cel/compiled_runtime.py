@@ -14,7 +14,7 @@ from engine.cel.codegen import Emitter, Writer, name
 from engine.cel.link import FAULTS, link
 from engine.cel.runtime import Native, Program, Scope
 from engine.cel.types import Kind, ObjectType, Type
-from engine.cel.values import CelError, ObjectValue, Uint, Value, object_class
+from engine.cel.values import CelError, ObjectValue, Uint, Value, object_class, plain
 
 FILE = "<cel>"
 """What compiled code gives as its file: the frames whose line numbers are characters of an expression."""
@@ -84,17 +84,6 @@ class CompiledRuntime:
     def decode(self, value: Native, type_: Type) -> Value:
         """A value with its objects as mappings."""
         return plain(value)
-
-
-def plain(value: Value) -> Value:
-    """A value with its objects as mappings."""
-    if isinstance(value, list):
-        return [plain(element) for element in value]
-    if isinstance(value, dict):
-        return {key: plain(element) for key, element in value.items()}
-    if isinstance(value, ObjectValue):
-        return {field: plain(getattr(value, field)) for field in value.__slots__}
-    return value
 
 
 def compile_module(functions: list[py.stmt]) -> CodeType:

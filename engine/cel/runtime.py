@@ -7,15 +7,13 @@ from typing import Any, Protocol
 
 from engine.cel.budget import Budget
 from engine.cel.checker import Checked
+from engine.cel.names import RUNTIMES
 from engine.cel.types import ObjectType, Type
 from engine.cel.values import Value
 from engine.errors import RuntimeUnavailableError, near
 
 Native = Any
 """A value as the runtime keeps it; only the runtime that made it may read it."""
-
-RUNTIMES = ("compiled", "cel-cpp", "cel-python")
-"""By the names of `--runtime`; the first is the default."""
 
 
 class Scope(Protocol):

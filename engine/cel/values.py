@@ -82,6 +82,17 @@ def object_class(name: str, fields: Iterable[str]) -> type[ObjectValue]:
     return made
 
 
+def plain(value: Value) -> Value:
+    """A value with its objects as mappings."""
+    if isinstance(value, list):
+        return [plain(element) for element in value]
+    if isinstance(value, dict):
+        return {key: plain(element) for key, element in value.items()}
+    if isinstance(value, ObjectValue):
+        return {field: plain(getattr(value, field)) for field in value.__slots__}
+    return value
+
+
 class CelError(Exception):
     """An expression ended in an error: `offset` is where in the expression, where the runtime knows it."""
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from engine.cel.runtime import RUNTIMES
+from engine.cel.names import RUNTIMES
 from engine.render import Screen
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

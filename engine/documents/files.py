@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.documents.document import Document, Limits
-from engine.documents.json_source import load_json
-from engine.documents.yaml_source import load_yaml
 from engine.errors import DocumentError, Place
 
 DEFAULT_LIMITS = Limits()
@@ -33,7 +31,11 @@ def parse_document(text: str, name: str, limits: Limits = DEFAULT_LIMITS) -> Doc
     if not text.strip():
         raise DocumentError("the file is empty", place=Place(name, 1, 1))
     if name.endswith(".json") or (text.lstrip()[0] in "{[" and not name.endswith((".yaml", ".yml"))):
+        from engine.documents.json_source import load_json
+
         return load_json(text, name, limits)
+    from engine.documents.yaml_source import load_yaml
+
     return load_yaml(text, name, limits)
 
 

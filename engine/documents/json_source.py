@@ -8,7 +8,6 @@ import re
 from typing import Any
 
 from engine.documents.document import Document, Limits, Positions
-from engine.documents.yaml_source import load_yaml
 from engine.errors import DocumentError, quote
 
 
@@ -42,6 +41,8 @@ def load_json(text: str, name: str, limits: Limits) -> Document:
         message = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
         raise DocumentError(message, place=document.place_at(error.pos)) from None
     except ValueError as error:
+        from engine.documents.yaml_source import load_yaml
+
         # YAML's reader refuses the same things and knows their places.
         load_yaml(text, name, limits)
         message = str(error) if isinstance(error, _Refused) else "a number with too many digits"
@@ -61,6 +62,8 @@ def _odd_number(text: str) -> int:
 
 
 def _positions(text: str, name: str, limits: Limits) -> Positions:
+    from engine.documents.yaml_source import load_yaml
+
     try:
         return load_yaml(text, name, limits).positions
     except DocumentError:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def shipped(folder: str) -> Path:
-    """The shipped folder `policies` or `schemas`."""
-    packaged = _PACKAGE / "_data" / folder
-    return packaged if packaged.is_dir() else _PACKAGE.parent / folder
+def shipped(folder: str) -> str:
+    """The shipped folder `policies`, `schemas` or `programs`."""
+    packaged = os.path.join(_PACKAGE, "_data", folder)
+    return packaged if os.path.isdir(packaged) else os.path.join(os.path.dirname(_PACKAGE), folder)

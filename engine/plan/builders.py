@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.plan.types import Plan, Shard, ShardDevice, Strategy
-from engine.policy import BuilderSignature, Parameter
+from engine.policy.signature import BuilderSignature, Parameter
 from engine.records import record
 
 Arguments = Mapping[str, Any]

@@ -106,21 +106,3 @@ class CompiledPolicy:
     outcome: Literal["plan", "value"]
     output_type: Type | None = None
     """The type of its outputs; None where it gives plans."""
-
-
-@record
-class Parameter:
-    """An argument that a builder takes; `type` is a CEL type in text."""
-
-    type: str
-    description: str
-    required: bool = True
-
-
-@record
-class BuilderSignature:
-    """What a builder takes."""
-
-    name: str
-    description: str
-    parameters: Mapping[str, Parameter]

@@ -13,7 +13,6 @@ from engine.documents import Document
 from engine.errors import EngineError, Path, PolicyError, Problem, near
 from engine.policy.catalog import Catalog, compile_catalog
 from engine.policy.compiled import (
-    BuilderSignature,
     CompiledMatch,
     CompiledPolicy,
     CompiledRule,
@@ -23,6 +22,7 @@ from engine.policy.compiled import (
     Input,
 )
 from engine.policy.schema_types import schema_types
+from engine.policy.signature import BuilderSignature
 from engine.policy.store import PolicyStore, digest
 from engine.records import replace
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast as py
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.cel.codegen import Emitter, Writer, name
@@ -12,19 +12,46 @@ from engine.cel.link import Symbol
 from engine.cel.types import Kind
 from engine.policy.catalog import Catalog, CatalogEntry, Cell, Computed
 from engine.policy.compiled import CompiledPolicy
-from engine.policy.generate import generate
+from engine.policy.generate import TooLongError, generate
 
 
 def image(policy: CompiledPolicy) -> dict[str, Any]:
     """The image of a policy's program.
 
-    Keys: `inputs` (names and type names), `objects` (fields by type), `catalogs` (by name the type of their
-    entries and the rows), `describing` (by type what a catalog adds to its values), `code`, `symbols`, and
-    `matches` (ids and builders by position).
-
-    Raises:
-        TooLongError: the policy is too long to be one function.
+    Keys: `name`, `version`, `digest`, `reads` (kinds and references of what it is compiled with), `auto` (by
+    input the image of the policy that chooses it), `inputs` (names and type names), `objects` (fields by
+    type), `catalogs` (by name the type of their entries and the rows), `describing` (by type what a catalog
+    adds to its values), `code`, `symbols`, and `matches` (ids and builders by position). `code` is None where
+    the policy is too long to be one function.
     """
+    meta = {
+        "name": policy.name,
+        "version": policy.version,
+        "digest": policy.digest,
+        "inputs": tuple((each.name, each.type_name) for each in policy.inputs.values()),
+        "auto": {each.name: image(each.auto) for each in policy.inputs.values() if each.auto is not None},
+        "reads": tuple(_reads(policy)),
+        "code": None,
+    }
+    try:
+        return {**meta, **_program(policy)}
+    except (TooLongError, RecursionError, MemoryError, SyntaxError):
+        return meta
+
+
+def _reads(policy: CompiledPolicy) -> Iterator[tuple[str, str]]:
+    """What else a policy is compiled with: kinds and references of files."""
+    yield "schema", "types.schema.json"
+    for reference in policy.document.value.get("catalogs", ()):
+        yield "catalog", reference
+    for declared in policy.document.value.get("inputs", ()):
+        chooser = policy.inputs[declared["name"]].auto
+        if chooser is not None:
+            yield "policy", declared["auto"]
+            yield from _reads(chooser)
+
+
+def _program(policy: CompiledPolicy) -> dict[str, Any]:
     generated = generate(policy)
     columns = _Columns()
     describing = {
@@ -33,7 +60,6 @@ def image(policy: CompiledPolicy) -> dict[str, Any]:
         if catalog.describes is not None
     }
     return {
-        "inputs": tuple((each.name, each.type_name) for each in policy.inputs.values()),
         "objects": {each: tuple(type_.fields) for each, type_ in policy.objects.items()},
         "catalogs": {each: _table(catalog) for each, catalog in policy.catalogs.items()},
         "describing": describing,

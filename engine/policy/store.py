@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from engine.documents import Document, Limits, check_schema, read_document
+from engine.documents.files import is_path_like
 from engine.documents.resources import shipped
 from engine.errors import PolicyError, near
 from engine.records import record
 
+if TYPE_CHECKING:
+    from engine.documents import Document
+
 Kind = Literal["policy", "catalog"]
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)\Z")
 _REFERENCE = re.compile(r"(?P<name>[A-Za-z][\w-]*)(?:@(?P<version>\d+(?:\.\d+){0,2}))?\Z")
-_LIMITS = Limits(bytes=2 * 1024 * 1024)
+LONGEST_FILE = 2 * 1024 * 1024
+"""Bytes of a policy's or catalog's file."""
 
 
 @record
@@ -26,7 +29,7 @@ class Entry:
     kind: Kind
     name: str
     version: str
-    path: Path
+    path: str
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -37,24 +40,28 @@ class Entry:
 class PolicyStore:
     """Policies and catalogs of some folders; a file in an earlier folder hides its like in a later one."""
 
-    def __init__(self, folders: Sequence[Path | str] = ()) -> None:
+    def __init__(self, folders: Sequence[str | os.PathLike[str]] = ()) -> None:
         """`folders` stand in front of the shipped policies.
 
         Raises:
             PolicyError: a folder doesn't exist.
         """
         for folder in folders:
-            if not Path(folder).is_dir():
+            if not os.path.isdir(folder):
                 raise PolicyError(f"{folder}: no such folder of policies")
-        self.folders = (*map(Path, folders), shipped("policies"))
+        self.folders = (*(os.fspath(each) for each in folders), shipped("policies"))
 
     def entries(self, kind: Kind, name: str | None = None) -> Iterator[Entry]:
         """What is found, in the folders' order, hidden files too; of one name where it is given."""
         for folder in self.folders:
-            base = folder / "catalog" if kind == "catalog" else folder
-            for file in sorted(base.glob(f"{name or '*'}/*.yaml")):
-                if _VERSION.match(file.stem) and (kind == "catalog" or file.parent.name != "catalog"):
-                    yield Entry(kind, file.parent.name, file.stem, file)
+            base = os.path.join(folder, "catalog") if kind == "catalog" else folder
+            for each in [name] if name is not None else _listed(base):
+                if kind == "policy" and each == "catalog":
+                    continue
+                for file in _listed(os.path.join(base, each)):
+                    version, extension = os.path.splitext(file)
+                    if extension == ".yaml" and _VERSION.match(version):
+                        yield Entry(kind, each, version, os.path.join(base, each, file))
 
     def find(self, kind: Kind, reference: str) -> Entry:
         """The file that `name`, `name@1`, `name@1.0` or `name@1.0.0` means: the newest that fits.
@@ -99,19 +106,63 @@ class PolicyStore:
         return document
 
 
-def read_policy_document(path: Path | str, kind: Kind) -> Document:
+def read_policy_document(path: str, kind: Kind) -> Document:
     """A policy's or catalog's document, held against its schema.
 
     Raises:
         DocumentError: it can't be read or breaks the schema.
     """
-    document = read_document(path, _LIMITS)
+    from engine.documents import Limits, check_schema, read_document
+
+    document = read_document(path, Limits(bytes=LONGEST_FILE))
     check_schema(document, kind)
     return document
 
 
+@record
+class Source:
+    """A policy's file: one that the store found, or one that is named by its path."""
+
+    path: str
+    entry: Entry | None
+    store: PolicyStore
+
+    @classmethod
+    def of(cls, reference: str, store: PolicyStore) -> Source:
+        """The file that a reference means: `name`, `name@1`, `name@1.0.0`, or a path.
+
+        Raises:
+            PolicyError: there is none of that name.
+        """
+        if is_path_like(reference):
+            return cls(reference, None, store)
+        entry = store.find("policy", reference)
+        return cls(entry.path, entry, store)
+
+    def read(self) -> Document:
+        """The policy's document, held against its schema.
+
+        Raises:
+            DocumentError: it can't be read or breaks the schema.
+            PolicyError: name or version are not its path's.
+        """
+        if self.entry is None:
+            return read_policy_document(self.path, "policy")
+        return self.store.read(self.entry)
+
+
+def _listed(folder: str) -> list[str]:
+    """The names in a folder; none where it is no folder."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
 def digest(policy: Document, catalogs: Sequence[tuple[str, str, Document]]) -> str:
     """`sha256:…` over the policy's text and the texts of the catalogs that it reads, by their names."""
+    import hashlib
+
     total = hashlib.sha256()
     total.update(_line("policy", policy.value["name"], policy.value["version"], policy.text))
     for name, version, document in sorted(catalogs, key=lambda item: item[:2]):
@@ -120,4 +171,6 @@ def digest(policy: Document, catalogs: Sequence[tuple[str, str, Document]]) -> s
 
 
 def _line(kind: str, name: str, version: str, text: str) -> bytes:
+    import hashlib
+
     return f"{kind} {name}@{version} {hashlib.sha256(text.encode()).hexdigest()}\n".encode()

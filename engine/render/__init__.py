@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Protocol, cast
 
-from engine.decide import Decision
+from engine.decision import Decision
 from engine.errors import RenderError, near
 from engine.records import record
 

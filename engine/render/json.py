@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from engine.decide import Decision
+from engine.decision import Decision
 from engine.errors import Problem, path_text
 from engine.render import Screen
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cel.values import to_json
-from engine.decide import Decision
+from engine.decision import Decision
 from engine.inventory import Inventory
 from engine.plan import Plan, Shard, device_memory
 from engine.quantities import format_bytes, format_count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from engine.decide import Decision
+from engine.decision import Decision
 from engine.render import Screen
 
 

@@ -1,0 +1,25 @@
+"""What builders take: the contract between policies, which are checked against it, and builders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.records import record
+
+
+@record
+class Parameter:
+    """An argument that a builder takes; `type` is a CEL type in text."""
+
+    type: str
+    description: str
+    required: bool = True
+
+
+@record
+class BuilderSignature:
+    """What a builder takes."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Parameter]
