@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from engine.cel.functions import MACROS, functions
-from engine.cli.main import engine
+from engine.cli.app import engine
 
 DOCS = Path(__file__).resolve().parent
 

@@ -7,13 +7,13 @@ is damaged, or belongs to somebody else is left alone and compiled anew.
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from engine._version import __version__
+from engine.documents.digest import sha256
 from engine.documents.resources import shipped
 from engine.errors import PolicyError
 
@@ -66,7 +66,7 @@ def pack(image: dict[str, Any], source: Source, store: PolicyStore) -> bytes | N
         return None
     kept = {"image": image, "reads": reads, "named": _named(source)}
     payload = marshal.dumps(kept)
-    return _MAGIC + hashlib.sha256(payload).digest() + payload
+    return _MAGIC + sha256(payload) + payload
 
 
 def shipped_name(text: bytes) -> str:
@@ -84,7 +84,7 @@ def _path(text: bytes) -> str:
 
 def _key(text: bytes, stamp: str) -> str:
     tag = f"{__version__} {sys.implementation.cache_tag} {sys.hexversion:x} {stamp}\n"
-    return hashlib.sha256(tag.encode() + text).hexdigest()
+    return sha256(tag.encode() + text).hex()
 
 
 def _code_stamp() -> str:
@@ -121,7 +121,7 @@ def _load(path: str) -> dict[str, Any] | None:
     if hasattr(os, "getuid") and owner not in (os.getuid(), 0):
         return None
     payload = data[len(_MAGIC) + 32 :]
-    if not data.startswith(_MAGIC) or hashlib.sha256(payload).digest() != data[len(_MAGIC) : -len(payload)]:
+    if not data.startswith(_MAGIC) or sha256(payload) != data[len(_MAGIC) : -len(payload)]:
         return None
     try:
         kept: dict[str, Any] = marshal.loads(payload)
@@ -149,7 +149,7 @@ def _digest_of(store: PolicyStore, kind: Any, reference: str) -> bytes | None:
             text = _read(store.find(kind, reference).path)
         except PolicyError:
             return None
-    return None if text is None else hashlib.sha256(text).digest()
+    return None if text is None else sha256(text)
 
 
 def _write(path: str, data: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import RLock  # importing threading takes longer than a decision
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ class Policy:
         self._steps = STEPS
         self._evaluators: dict[str, Evaluator] = {}
         self._choosers: dict[str, Policy] = {}
-        self._lock = threading.RLock()
+        self._lock = RLock()
 
     @property
     def name(self) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
-_NUMBER = r"\s*(?P<number>[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?)\s*(?P<unit>[A-Za-z]*)\s*\Z"
-_QUANTITY = re.compile(_NUMBER)
+_QUANTITY = r"\s*(?P<number>[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?)\s*(?P<unit>[A-Za-z]*)\s*\Z"
 
 _PREFIXES = "kmgtpe"
 _SIZES = {
@@ -39,9 +37,13 @@ def parse_count(text: str) -> int:
 
 
 def _parse(text: str, units: dict[str, int], what: str, examples: str) -> int:
-    match = _QUANTITY.match(text) if len(text) <= 64 else None
+    match = re.match(_QUANTITY, text) if len(text) <= 64 else None
     if match is None or match["unit"].lower() not in units:
         raise ValueError(f"{text[:40]!r} is not {what}: write it like {examples}")
+    if match["number"].isdigit():
+        return int(match["number"]) * units[match["unit"].lower()]
+    from decimal import Decimal
+
     exact = Decimal(match["number"].replace("_", "")) * units[match["unit"].lower()]
     if exact != int(exact):
         raise ValueError(f"{text!r} is not a whole number")

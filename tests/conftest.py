@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from engine.cli.main import FRAMES, main
+from engine.cli.exits import FRAMES
+from engine.cli.main import main
 
 # Elsewhere every run draws anew; a build must not fail by what it happens to draw.
 settings.register_profile("build", derandomize=True)

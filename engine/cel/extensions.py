@@ -11,7 +11,6 @@ import functools
 import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -322,6 +321,8 @@ def _clause_s(value: Value, _: int | None) -> str:
 
 
 def _plain_double(value: float) -> str:
+    from decimal import Decimal
+
     text = format(Decimal(repr(value)), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 

@@ -11,7 +11,7 @@ _SIMPLE = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
     "\\": "\\", "?": "?", '"': '"', "'": "'", "`": "`",
 }  # fmt: skip
-_ESCAPE = re.compile(
+_ESCAPE = (
     r"\\(?:[xX](?P<hex>[0-9a-fA-F]{2})|u(?P<u4>[0-9a-fA-F]{4})|U(?P<u8>[0-9a-fA-F]{8})"
     r"|(?P<octal>[0-3][0-7]{2})|(?P<simple>[abfnrtv\\?\"'`])|(?P<bad>[\s\S]?))"
 )
@@ -50,7 +50,7 @@ def decode_double(text: str) -> float:
 def decode_string(text: str) -> str:
     """A string literal in any of its quotings."""
     body, raw = _unquote(text)
-    return body if raw else _ESCAPE.sub(_text_escape, body)
+    return body if raw else re.sub(_ESCAPE, _text_escape, body)
 
 
 def decode_bytes(text: str) -> bytes:
@@ -60,7 +60,7 @@ def decode_bytes(text: str) -> bytes:
         return body.encode("utf-8")
     pieces: list[bytes] = []
     last = 0
-    for match in _ESCAPE.finditer(body):
+    for match in re.finditer(_ESCAPE, body):
         pieces.append(body[last : match.start()].encode("utf-8"))
         pieces.append(_byte_escape(match))
         last = match.end()

@@ -339,10 +339,8 @@ def greatest_of(values: list[Value]) -> Value:
 
 # --- conversions ----------------------------------------------------------------------------------------
 
-_INT_TEXT = re.compile(r"[-+]?[0-9]+\Z")
-_DOUBLE_TEXT = re.compile(
-    r"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|inf(?:inity)?|nan)\Z", re.I
-)
+_INT_TEXT = r"[-+]?[0-9]+\Z"
+_DOUBLE_TEXT = r"(?i)[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|inf(?:inity)?|nan)\Z"
 _TRUE, _FALSE = ("1", "t", "true", "TRUE", "True"), ("0", "f", "false", "FALSE", "False")
 
 
@@ -373,7 +371,7 @@ def to_uint(value: Value) -> Uint:
 
 
 def _parse_integer(text: str, low: int, high: int, name: str) -> int:
-    if not _INT_TEXT.match(text) or len(text) > 32 or not low <= int(text) <= high:
+    if not re.match(_INT_TEXT, text) or len(text) > 32 or not low <= int(text) <= high:
         raise CelError(f"{name}: can't read {text[:40]!r}")
     return int(text)
 
@@ -381,7 +379,7 @@ def _parse_integer(text: str, low: int, high: int, name: str) -> int:
 def to_double(value: Value) -> float:
     """`double(value)`."""
     if isinstance(value, str):
-        if not _DOUBLE_TEXT.match(value):
+        if not re.match(_DOUBLE_TEXT, value):
             raise CelError(f"double: can't read {value[:40]!r}")
         return float(value)
     if not is_number(value):
@@ -450,16 +448,14 @@ def _pattern(pattern: str) -> Callable[[str], Any]:
 
 # --- time -----------------------------------------------------------------------------------------------
 
-_RFC_3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?P<fraction>\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)\Z", re.ASCII
-)
-_DURATION = re.compile(r"[-+]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)\Z", re.ASCII)
-_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_RFC_3339 = r"(?a)\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)\Z"
+_DURATION = r"(?a)[-+]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)\Z"
+_DURATION_PART = r"(?a)(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)"
 _NANOSECONDS = {
     "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000,
     "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
 }  # fmt: skip
-_OFFSET = re.compile(r"([+-]?)(\d\d?):(\d\d)\Z", re.ASCII)
+_OFFSET = r"(?a)([+-]?)(\d\d?):(\d\d)\Z"
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 
 
@@ -471,7 +467,7 @@ def to_timestamp(value: Value) -> datetime.datetime:
         if type(value) is int:
             return _EPOCH + datetime.timedelta(seconds=value)
         if isinstance(value, str):
-            if not _RFC_3339.match(value):
+            if not re.match(_RFC_3339, value):
                 raise CelError(f"timestamp: can't read {value[:40]!r}")
             return datetime.datetime.fromisoformat(value.upper()).astimezone(datetime.UTC)
     except (OverflowError, ValueError) as error:
@@ -485,11 +481,11 @@ def to_duration(value: Value) -> datetime.timedelta:
         return value
     if not isinstance(value, str):
         raise no_overload("duration", value)
-    if len(value) > 100 or not _DURATION.match(value):
+    if len(value) > 100 or not re.match(_DURATION, value):
         raise CelError(f"duration: can't read {value[:40]!r}")
     from fractions import Fraction
 
-    parts = _DURATION_PART.findall(value)
+    parts = re.findall(_DURATION_PART, value)
     total = sum((Fraction(number) * _NANOSECONDS[unit] for number, unit in parts), Fraction(0))
     microseconds = int(total / 1000) * (-1 if value[0] == "-" else 1)
     try:
@@ -499,7 +495,7 @@ def to_duration(value: Value) -> datetime.timedelta:
 
 
 def _zone(name: str) -> datetime.tzinfo:
-    found = _OFFSET.match(name)
+    found = re.match(_OFFSET, name)
     if found:
         offset = datetime.timedelta(hours=int(found[2]), minutes=int(found[3]))
         return datetime.timezone(-offset if found[1] == "-" else offset)

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
 import math
 from collections.abc import Iterable
@@ -111,6 +110,8 @@ def to_json(value: Value) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else _NOT_FINITE[repr(value)]
     if isinstance(value, bytes):
+        import base64
+
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, datetime.datetime):
         return format_timestamp(value)

@@ -20,8 +20,8 @@ from typing import BinaryIO, TextIO, cast
 import click
 
 from engine.batch import Answer, Line, decide_line, read_lines
-from engine.cli.main import FRAMES, NO, YES
-from engine.cli.options import format_option, policies_option, policy_option, runtime_option
+from engine.cli.exits import FRAMES, NO, YES
+from engine.cli.options import cache_option, format_option, policies_option, policy_option, runtime_option
 from engine.cli.progress import Progress
 from engine.decide import Decision, Policy, load_policy
 from engine.documents.files import open_binary
@@ -61,10 +61,11 @@ class _Work:
     policies: tuple[str, ...]
     runtime: str
     form: str
+    use_cache: bool
 
     def load(self) -> Policy:
         """The policy, ready to decide."""
-        loaded = load_policy(self.policy, self.policies)
+        loaded = load_policy(self.policy, self.policies, use_cache=self.use_cache)
         loaded.prepare(self.runtime)
         return loaded
 
@@ -84,6 +85,7 @@ class _Written:
 @policy_option
 @policies_option
 @runtime_option
+@cache_option
 @format_option(*_FORMATS)
 @click.option("--output", "-o", metavar="FILE", help="Write there; it appears when it is complete.")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
@@ -92,6 +94,7 @@ def command(
     policy: str,
     policies: tuple[str, ...],
     runtime: str,
+    use_cache: bool,
     form: str,
     output: str | None,
     jobs: int,
@@ -100,7 +103,7 @@ def command(
 
     Files whose names end in .gz are read and written compressed.
     """
-    work = _Work(policy, policies, runtime, form)
+    work = _Work(policy, policies, runtime, form, use_cache)
     loaded = work.load()
     _collect_rarely()
     total = failed = first = 0

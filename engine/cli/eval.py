@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import click
 
-from engine.cli.main import NO, YES
-from engine.cli.options import format_option, policies_option, policy_option, runtime_option, screen
+from engine.cli.exits import NO, YES
+from engine.cli.options import (
+    cache_option,
+    format_option,
+    policies_option,
+    policy_option,
+    runtime_option,
+    screen,
+)
 from engine.cli.requests import Sources, read_request
 from engine.decide import load_policy
 from engine.render import TARGETS, render
@@ -36,6 +43,7 @@ Exit codes: 0 a plan or a value; 1 no match, or nothing that fits;
 @policy_option
 @policies_option
 @runtime_option
+@cache_option
 @format_option(*TARGETS)
 @click.option("--explain", is_flag=True, help="Add the trace: variables, matches, parts of conditions.")
 def command(
@@ -48,6 +56,7 @@ def command(
     policy: str,
     policies: tuple[str, ...],
     runtime: str,
+    use_cache: bool,
     form: str,
     explain: bool,
 ) -> int:
@@ -58,7 +67,7 @@ def command(
     if explain and form == "ai-hwaccel":
         raise click.UsageError("ai-hwaccel's form has no place for a trace; --explain goes with the others")
     asked = read_request(Sources(inventory, model, params, quantization, request, input_))
-    loaded = load_policy(policy, policies)
+    loaded = load_policy(policy, policies, use_cache=use_cache)
     with asked.located():
         decision = loaded.decide(asked.request, explain=explain, runtime=runtime)
     click.echo(render(decision, form, screen()), nl=False)

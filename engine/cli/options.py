@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -65,8 +64,20 @@ def runtime_option(command: _Command) -> _Command:
     )(command)
 
 
+def cache_option(command: _Command) -> _Command:
+    """`--no-cache`."""
+    return click.option(
+        "--cache/--no-cache",
+        "use_cache",
+        default=True,
+        help="Keep compiled policies in the user's cache folder, or in ENGINE_CACHE. [default: cache]",
+    )(command)
+
+
 def screen() -> Screen:
     """What standard output can show."""
+    import shutil
+
     columns = max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size().columns))
     color = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     return Screen(columns, color)

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from engine.cli.main import YES
+from engine.cli.exits import YES
 from engine.cli.options import format_option, policies_option
 from engine.documents import Document
 from engine.errors import PolicyError, near
 from engine.plan import signatures
 from engine.policy import CompiledPolicy, Entry, PolicyStore, compile_policy
+from engine.policy.generate import TooLongError, generate
 
 _EPILOG = """
 \b
@@ -20,6 +21,7 @@ Examples:
   engine policies
   engine policies show sharding@1.0.0
   engine policies show accelerators --format json
+  engine policies show sharding --python
   ENGINE_POLICIES=my-policies engine policies
 """
 
@@ -44,14 +46,22 @@ def command(context: click.Context, policies: tuple[str, ...], form: str) -> int
 @click.argument("reference", metavar="NAME")
 @policies_option
 @format_option("text", "json")
+@click.option("--python", "as_python", is_flag=True, help="The policy as the Python that it is compiled to.")
 @click.pass_context
-def show(context: click.Context, reference: str, policies: tuple[str, ...], form: str) -> int:
+def show(
+    context: click.Context, reference: str, policies: tuple[str, ...], form: str, as_python: bool
+) -> int:
     """Print a policy with the catalogs that it reads, or a catalog.
 
     NAME is name, name@1 or name@1.0.0. As text, these are the files as written, one YAML document each.
     """
     store = PolicyStore(policies or context.obj or ())
     entry = _found(store, reference)
+    if as_python:
+        if entry.kind == "catalog" or form == "json":
+            raise click.UsageError("--python prints policies, as text")
+        click.echo(_python(compile_policy(store.read(entry), store, signatures())).rstrip())
+        return YES
     if entry.kind == "catalog":
         document = store.read(entry)
         click.echo(json.dumps(document.value, indent=2) if form == "json" else _source(document).rstrip())
@@ -59,6 +69,20 @@ def show(context: click.Context, reference: str, policies: tuple[str, ...], form
     policy = compile_policy(store.read(entry), store, signatures())
     click.echo(json.dumps(_resolved(policy), indent=2) if form == "json" else _sources(policy).rstrip())
     return YES
+
+
+def _python(policy: CompiledPolicy) -> str:
+    """The function that the policy is compiled to.
+
+    Raises:
+        PolicyError: it is too long to be one.
+    """
+    try:
+        return f"# {policy.name}@{policy.version}\n# {policy.digest}\n{generate(policy).source}"
+    except TooLongError:
+        raise PolicyError(
+            f"policy {policy.name} is too long to be one function", hint="it is evaluated by expressions"
+        ) from None
 
 
 def _found(store: PolicyStore, reference: str) -> Entry:

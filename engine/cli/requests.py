@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
 from engine.documents import Document, read_document
 from engine.errors import EngineError, MissingInputError, Path, Problem, RequestError
 from engine.inventory import read_inventory
@@ -32,19 +30,14 @@ class Sources:
     request: str | None = None
     input: str | None = None
 
-    def check(self) -> None:
-        """Refuse arguments that contradict each other.
-
-        Raises:
-            click.UsageError: they do.
-        """
+    def contradiction(self) -> str | None:
+        """What is wrong with arguments that contradict each other."""
         if self.request and self.input:
-            raise click.UsageError("--request and --input are two ways to say the same; give one of them")
+            return "--request and --input are two ways to say the same; give one of them"
         if self.model and self.params:
-            raise click.UsageError("--model and --params are two ways to say the same; give one of them")
+            return "--model and --params are two ways to say the same; give one of them"
         files = (self.inventory, self.model, self.request, self.input)
-        if sum(file == "-" for file in files) > 1:
-            raise click.UsageError("standard input (-) can be read once only")
+        return "standard input (-) can be read once only" if sum(f == "-" for f in files) > 1 else None
 
 
 @record(frozen=False)
@@ -82,7 +75,11 @@ def read_request(sources: Sources) -> Asked:
         click.UsageError: arguments that contradict each other.
         EngineError: a file that can't be read, or what is wrong with it.
     """
-    sources.check()
+    contradiction = sources.contradiction()
+    if contradiction is not None:
+        import click
+
+        raise click.UsageError(contradiction)
     asked = Asked()
     if sources.request:
         _take_document(asked, sources.request, whole_request=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 from typing import BinaryIO
 
 from engine.documents.document import Document, Limits
@@ -17,7 +17,7 @@ def is_path_like(text: str) -> bool:
     return text == "-" or "/" in text or "\\" in text or text.endswith((".yaml", ".yml", ".json"))
 
 
-def read_document(source: str | Path, limits: Limits = DEFAULT_LIMITS) -> Document:
+def read_document(source: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Document:
     """The YAML or JSON document in a file, or on standard input where `source` is "-".
 
     Raises:
@@ -39,7 +39,7 @@ def parse_document(text: str, name: str, limits: Limits = DEFAULT_LIMITS) -> Doc
     return load_yaml(text, name, limits)
 
 
-def read_text(source: str | Path, limits: Limits = DEFAULT_LIMITS) -> str:
+def read_text(source: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> str:
     """The text of a file or of standard input ("-"), decoded as UTF-8, a byte order mark dropped.
 
     Raises:
@@ -61,11 +61,11 @@ def read_text(source: str | Path, limits: Limits = DEFAULT_LIMITS) -> str:
         ) from None
 
 
-def _name(source: str | Path) -> str:
+def _name(source: str | os.PathLike[str]) -> str:
     return "<stdin>" if source == "-" else str(source)
 
 
-def _read_bytes(source: str | Path, name: str, limit: int) -> bytes:
+def _read_bytes(source: str | os.PathLike[str], name: str, limit: int) -> bytes:
     try:
         if source == "-":
             return sys.stdin.buffer.read(limit)
@@ -75,7 +75,7 @@ def _read_bytes(source: str | Path, name: str, limit: int) -> bytes:
         raise DocumentError(f"{name}: {error.strerror or error}") from None
 
 
-def open_binary(source: str | Path) -> BinaryIO:
+def open_binary(source: str | os.PathLike[str]) -> BinaryIO:
     """A file opened for reading.
 
     Raises:

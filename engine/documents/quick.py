@@ -141,6 +141,17 @@ class _Compiler:
     def on_minitems(self, least: int, schema: Any) -> Check:
         return lambda value: not isinstance(value, list) or len(value) >= least
 
+    def on_maxitems(self, most: int, schema: Any) -> Check:
+        return lambda value: not isinstance(value, list) or len(value) <= most
+
+    def on_propertynames(self, names: Any, schema: Any) -> Check:
+        check = self.check(names)
+        return lambda value: not isinstance(value, dict) or all(map(check, value))
+
+    def on_oneof(self, options: list[Any], schema: Any) -> Check:
+        checks = [self.check(each) for each in options]
+        return lambda value: sum(check(value) for check in checks) == 1
+
     def on_minproperties(self, least: int, schema: Any) -> Check:
         return lambda value: not isinstance(value, dict) or len(value) >= least
 

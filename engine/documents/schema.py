@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import islice
-from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from engine.documents.document import Document
@@ -55,6 +54,8 @@ def validate(value: Any, schema: str) -> list[Problem]:
 
 @cache
 def _validator(schema: str) -> Any:
+    from pathlib import Path as FilePath
+
     from jsonschema import Draft202012Validator
     from referencing import Registry, Resource
 

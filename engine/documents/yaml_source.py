@@ -18,13 +18,15 @@ from engine.records import field, record
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
+_NULL = r"(?:~|null|Null|NULL|)\Z"
+_FIRST_OF_NAMES = "nNtTfF"
+"""Of null, true and false."""
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INT = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)\Z")
-_PREFIXED_INT = re.compile(r"[-+]?0(?:x[0-9a-fA-F_]+|o[0-7_]+)\Z")
-_OCTAL_TRAP = re.compile(r"[-+]?0[0-9_]+\Z")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
-_NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
+_INT = r"[-+]?(?:0|[1-9][0-9_]*)\Z"
+_PREFIXED_INT = r"[-+]?0(?:x[0-9a-fA-F_]+|o[0-7_]+)\Z"
+_OCTAL_TRAP = r"[-+]?0[0-9_]+\Z"
+_FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"
+_NOT_FINITE = r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
 
 _TAG = "tag:yaml.org,2002:"
 _COLLECTION_TAGS = {None, "!", _TAG + "map", _TAG + "seq"}
@@ -127,27 +129,32 @@ class _Builder:
 
     def plain_value(self, event: Any) -> Any:
         text = event.value
-        if _NULL.match(text):
+        # Most scalars are plain words or plain numbers, and patterns have to be compiled first.
+        if text[:1].isalpha() and text[0] not in _FIRST_OF_NAMES:
+            return text
+        if text.isascii() and text.isdigit() and text[0] != "0":
+            return self.number(int, text, event)
+        if re.match(_NULL, text):
             return None
         if text in _BOOL:
             return _BOOL[text]
-        if _INT.match(text):
+        if re.match(_INT, text):
             return self.number(int, text.replace("_", ""), event)
-        if _PREFIXED_INT.match(text):
+        if re.match(_PREFIXED_INT, text):
             return int(text.replace("_", ""), 0)
-        if _OCTAL_TRAP.match(text):
+        if re.match(_OCTAL_TRAP, text):
             decimal = text.lstrip("+-0") or "0"
             raise self.fail(
                 f"{text} is octal in YAML 1.1 and decimal in YAML 1.2",
                 event,
                 f'write {decimal}, 0o{decimal} or "{text}"',
             )
-        if _FLOAT.match(text):
+        if re.match(_FLOAT, text):
             value = self.number(float, text, event)
             if math.isinf(value):
                 raise self.fail(f"{quote(text)} is too large for a double", event)
             return value
-        if _NOT_FINITE.match(text):
+        if re.match(_NOT_FINITE, text):
             raise self.fail(f"{text} is not a finite number", event, "leave the field out if it is unknown")
         return text
 

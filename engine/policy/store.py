@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from engine.documents import Document
 
 Kind = Literal["policy", "catalog"]
-_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)\Z")
-_REFERENCE = re.compile(r"(?P<name>[A-Za-z][\w-]*)(?:@(?P<version>\d+(?:\.\d+){0,2}))?\Z")
+_VERSION = r"(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\Z"
+_REFERENCE = r"(?P<name>[A-Za-z][\w-]*)(?:@(?P<version>\d+(?:\.\d+){0,2}))?\Z"
 LONGEST_FILE = 2 * 1024 * 1024
 """Bytes of a policy's or catalog's file."""
 
@@ -60,7 +60,7 @@ class PolicyStore:
                     continue
                 for file in _listed(os.path.join(base, each)):
                     version, extension = os.path.splitext(file)
-                    if extension == ".yaml" and _VERSION.match(version):
+                    if extension == ".yaml" and re.match(_VERSION, version):
                         yield Entry(kind, each, version, os.path.join(base, each, file))
 
     def find(self, kind: Kind, reference: str) -> Entry:
@@ -69,7 +69,7 @@ class PolicyStore:
         Raises:
             PolicyError: there is none; the hint names what there is.
         """
-        match = _REFERENCE.match(reference)
+        match = re.match(_REFERENCE, reference)
         if match is None:
             raise PolicyError(
                 f"'{reference}' is not a {kind} reference", hint="write it like name, name@1 or name@1.0.0"
