@@ -1,0 +1,134 @@
+"""The quick checks say yes to nothing that jsonschema refuses."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.batch import decode_line
+from engine.documents import quick
+from engine.documents.json_source import decode_json
+from engine.documents.schema import _validator
+from engine.errors import DocumentError
+from tests.conftest import TOP
+
+GOOD: list[tuple[str, Any]] = []
+for _file in sorted((TOP / "schemas").glob("*.schema.json")):
+    _name = _file.name.removesuffix(".schema.json")
+    GOOD += [(_name, example) for example in json.loads(_file.read_text()).get("examples", [])]
+for _path in sorted((TOP / "policies").rglob("*.yaml")):
+    _document = yaml.safe_load(_path.read_text())
+    GOOD.append((_document["kind"].lower(), _document))
+
+ODD = [None, True, False, 0, -1, 1, 5.0, 5.5, 1e300, 2**70, "", "x", [], {}, [1], {"a": 1}]
+
+
+def test_there_is_something_to_check() -> None:
+    assert {name for name, _ in GOOD} >= {"inventory", "registry", "request", "model", "policy", "catalog"}
+
+
+@pytest.mark.parametrize("position", range(len(GOOD)))
+def test_good_documents(position: int) -> None:
+    name, document = GOOD[position]
+    assert quick._check(name)(document)
+    assert quick._native(name)(document)
+
+
+def changed(document: Any, rng: random.Random) -> Any:
+    """A document with something odd at one place: a value, a key that is gone or new."""
+    document = copy.deepcopy(document)
+    places: list[Any] = [document]
+    for place in places:
+        inner = place.values() if isinstance(place, dict) else place if isinstance(place, list) else ()
+        places += [each for each in inner if isinstance(each, (dict, list))]
+    place = rng.choice(places)
+    odd = copy.deepcopy(rng.choice(ODD))
+    if isinstance(place, list):
+        place.insert(rng.randint(0, len(place)), odd)
+    elif not place or rng.random() < 0.2:
+        place[rng.choice(["extra", "kind", "devices", "params", "id"])] = odd
+    elif rng.random() < 0.3:
+        del place[rng.choice(list(place))]
+    else:
+        place[rng.choice(list(place))] = odd
+    return document
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(range(len(GOOD))), st.integers(0, 2**32), st.integers(1, 3))
+def test_changed_documents(position: int, seed: int, changes: int) -> None:
+    name, document = GOOD[position]
+    rng = random.Random(seed)
+    for _ in range(changes):
+        document = changed(document, rng)
+    right = _validator(name).is_valid(document)
+    assert quick._check(name)(document) == right
+    assert quick._native(name)(document) == right
+
+
+LINES = st.one_of(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()),
+        lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
+    ).flatmap(
+        lambda value: st.sampled_from(
+            [
+                json.dumps(value),
+                json.dumps(value, ensure_ascii=False),
+                json.dumps(value, indent=1).replace("\n", " "),
+            ]
+        )
+    ),
+    st.text('{}[]:,"\\u01aeE+-. '),
+    st.sampled_from(
+        [
+            '{"a":1,"a":2}',
+            '{"a" :1,"a":2}',
+            '{"a":1,"a":2,"b":"\\u003a"}',
+            '{"a:":{"b":1,"b":":"}}',
+            '{"a":{"x":1},"a":{"y":2}}',
+            '{"a":1e5,"a":100000.0}',
+            "NaN",
+            "[1e400]",
+            "[123456789012345678901234567890]",
+            '"\\ud800"',
+            "1.0",
+            "-0",
+            "-0.0",
+            "\ufeff{}",
+            "[" * 2000 + "]" * 2000,
+        ]
+    ),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(LINES)
+def test_lines_are_read_as_strictly_as_files(text: str) -> None:
+    try:
+        expected = decode_json(text.removeprefix("\ufeff"))
+    except ValueError:
+        with pytest.raises(DocumentError):
+            decode_line(text.encode("utf-8", "surrogatepass"))
+        return
+    try:
+        found = decode_line(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return
+    assert repr(found) == repr(expected)
+
+
+def test_a_schema_with_another_keyword_has_no_quick_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd.schema.json").write_text('{"contains": {"type": "string"}}')
+    monkeypatch.setattr(quick, "shipped", lambda folder: str(tmp_path))
+    assert not quick._check("odd")(["x"])
