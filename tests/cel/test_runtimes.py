@@ -182,14 +182,16 @@ VALUES = {"i": 5, "j": -3, "d": 2.25, "s": "ab", "b": True, "xs": [4, 0, 9]}
 
 
 DEEPEST_FOR_CPP = 16
-"""C++ CEL refuses what it parses more than 32 levels deep, and a call in a list takes two of them."""
+"""C++ CEL refuses what it parses more than 32 levels deep, and a call in a list takes two of them, a sortBy
+one more."""
 
 
 def nesting(text: str) -> int:
+    text = text.replace("sortBy(", "sortBy((")
     return max(accumulate({"(": 1, "[": 1, ")": -1, "]": -1}.get(character, 0) for character in text))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.one_of(ints, doubles, strings, bools, lists))
 def test_runtimes_agree(text: str) -> None:
     assume(nesting(text) < DEEPEST_FOR_CPP)
