@@ -36,12 +36,13 @@ class Progress:
             self._update()
             self.bar.stop()
 
-    def advance(self, size: int) -> None:
-        """One line of so many bytes is done."""
+    def advance(self, size: int, lines: int = 1) -> None:
+        """So many lines, of so many bytes together, are done."""
+        before = self.lines // 64
         self.done += size
-        self.lines += 1
+        self.lines += lines
         if self.bar is not None:
-            if self.lines % 64 == 0:
+            if self.lines // 64 > before:
                 self._update()
         elif self.watched and time.monotonic() - self.since > _PATIENCE:
             self._start()

@@ -10,7 +10,12 @@ import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
+import pytest
+import zstandard
+
+import engine.cli.batch as batch_command
 from engine.batch import LONGEST_LINE, read_lines
 from tests.conftest import TOP, Run
 
@@ -198,3 +203,81 @@ def test_an_output_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
     ran = run("batch", "-", "--output", tmp_path / "nowhere" / "d.jsonl", stdin=mixed(1))
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == f"error: {tmp_path}/nowhere/d.jsonl: no such file or directory\n"
+
+
+# --- packed files, and going on
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_packed_in_and_out(ending: str, run: Run, tmp_path: Path) -> None:
+    plain, packed = tmp_path / "in.jsonl", tmp_path / f"in.jsonl{ending}"
+    plain.write_text("".join(json.dumps({**GOOD, "id": n}) + "\n" for n in range(50)))
+    data = plain.read_bytes()
+    packed.write_bytes(gzip.compress(data) if ending == ".gz" else zstandard.compress(data))
+    expected = run("batch", plain).out
+    assert run("batch", packed).out == expected
+    out = tmp_path / f"out.jsonl{ending}"
+    assert run("batch", packed, "--output", out).code == 0
+    unpacked = gzip.decompress(out.read_bytes()) if ending == ".gz" else unpack(out)
+    assert unpacked.decode() == expected
+
+
+def unpack(path: Path) -> bytes:
+    with zstandard.open(path, "rb") as file:
+        content: bytes = file.read()
+        return content
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_a_damaged_packed_file(ending: str, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / f"in.jsonl{ending}"
+    data = (json.dumps(GOOD) + "\n").encode() * 50
+    packed = gzip.compress(data) if ending == ".gz" else zstandard.compress(data)
+    for broken in (packed[:20], packed[: len(packed) // 2], b"nothing of the kind"):
+        file.write_bytes(broken)
+        ran = run("batch", file, "--output", tmp_path / "out.jsonl")
+        assert ran.code == 2, broken
+        assert ran.err.startswith(f"error: {file}: ")
+        assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("kept", [0, 1, 1000, 5001, 10**9])
+def test_a_stopped_run_goes_on(kept: int, jobs: int, run: Run, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    lines = [json.dumps({**GOOD, "id": n}) if n % 7 else "not JSON" for n in range(60)]
+    source.write_text("\n".join(lines) + "\n\n")
+    expected = run("batch", source).out
+    Path(f"{out}.part").write_text(expected[:kept])
+    ran = run("batch", source, "--output", out, "--resume", "--jobs", str(jobs))
+    assert out.read_text() == expected
+    assert ran.code == (1 if kept < len(expected) else 0)
+    assert not Path(f"{out}.part").exists()
+
+
+def test_an_interrupted_run_leaves_whole_lines(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(json.dumps({**GOOD, "id": n}) + "\n" for n in range(30)))
+    expected = run("batch", source).out
+    decide = batch_command.decide_line
+
+    def interrupted(policy: Any, line: Any, runtime: str) -> Any:
+        if line.number == 20:
+            raise KeyboardInterrupt
+        return decide(policy, line, runtime)
+
+    monkeypatch.setattr(batch_command, "decide_line", interrupted)
+    ran = run("batch", source, "--output", out)
+    assert (ran.code, out.exists()) == (130, False)
+    assert "--resume goes on" in ran.err
+    assert expected.startswith(Path(f"{out}.part").read_text())
+    monkeypatch.undo()
+    assert run("batch", source, "--output", out, "--resume").code == 0
+    assert out.read_text() == expected
+
+
+def test_resuming_needs_a_plain_output(run: Run, tmp_path: Path) -> None:
+    assert run("batch", "-", "--resume").code == 2
+    assert run("batch", "-", "--resume", "--output", tmp_path / "x.gz").code == 2
