@@ -1,16 +1,19 @@
-"""Writes docs/functions.md and docs/cli.md from the code: `python docs/generate.py`."""
+"""Writes the pages that are made from the code: `python docs/generate.py`."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from engine.cel.functions import MACROS, functions
+from engine.cel.names import RUNTIMES
 from engine.cli.app import engine
 
 DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent))
 
 
 def functions_page() -> str:
@@ -57,6 +60,40 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", "\\n")
 
 
+def conformance_page() -> str:
+    """How many cases of CEL's conformance suite each runtime passes, by section."""
+    return "\n".join(_conformance()) + "\n"
+
+
+def _conformance() -> Iterator[str]:
+    from tests.support.cel import answers_as_the_suite, conformance, deviations
+
+    yield "# Conformance"
+    yield ""
+    yield "Cases of CEL's own conformance suite that each runtime passes, through the engine's checker, without"
+    yield "the sections on optionals and two-variable macros, which the engine doesn't offer. This page is made"
+    yield "by `python docs/generate.py`."
+    yield ""
+    yield f"| section | cases | {' | '.join(RUNTIMES)} |"
+    yield f"|---|--:|{'--:|' * len(RUNTIMES)}"
+    passed: dict[str, list[list[bool]]] = {}
+    for case in conformance():
+        verdicts = [answers_as_the_suite(case, name) for name in RUNTIMES]
+        passed.setdefault(f"{case['file']}/{case['section']}", []).append(verdicts)
+    for section, cases in sorted(passed.items()):
+        counts = " | ".join(str(sum(column)) for column in zip(*cases, strict=True))
+        yield f"| {section} | {len(cases)} | {counts} |"
+    everything = [verdicts for cases in passed.values() for verdicts in cases]
+    totals = " | ".join(f"**{sum(column)}**" for column in zip(*everything, strict=True))
+    yield f"| **all** | **{len(everything)}** | {totals} |"
+    yield ""
+    yield "What is missing, and why:"
+    for reason, texts in deviations().items():
+        yield ""
+        yield f"- {reason}:"
+        yield from (f"  - `{_cell(text)}`" for text in texts)
+
+
 def cli_page() -> str:
     """The help of every command."""
     return "\n".join(_commands()) + "\n"
@@ -99,7 +136,7 @@ def _context(command: click.Command, name: str, parent: click.Context | None) ->
     return command.make_context(name, [], parent, resilient_parsing=True, terminal_width=80)
 
 
-PAGES = {"functions.md": functions_page, "cli.md": cli_page}
+PAGES = {"functions.md": functions_page, "cli.md": cli_page, "conformance.md": conformance_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

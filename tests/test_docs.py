@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import cli_page, functions_page
+from docs.generate import cli_page, conformance_page, functions_page
 from tests.conftest import TOP, Run
 
 
 def test_the_function_table_is_current() -> None:
     page = (TOP / "docs" / "functions.md").read_text(encoding="utf-8")
     assert page == functions_page(), "run python docs/generate.py"
+
+
+def test_the_conformance_page_is_current() -> None:
+    page = (TOP / "docs" / "conformance.md").read_text(encoding="utf-8")
+    assert page == conformance_page(), "run python docs/generate.py"
 
 
 def test_the_command_line_page_knows_every_option() -> None:

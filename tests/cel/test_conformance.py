@@ -7,27 +7,14 @@ from typing import Any
 
 import pytest
 
-from engine.cel.checker import CelCheckError
 from engine.cel.runtime import RUNTIMES
-from engine.cel.types import DYN
-from engine.cel.values import CelError
-from tests.support.cel import conformance, declared_types, deviations, evaluate, same, tagged
+from tests.support.cel import answers_as_the_suite, conformance, deviations
 
 SECTIONS: dict[str, list[dict[str, Any]]] = defaultdict(list)
 for _case in conformance():
     SECTIONS[f"{_case['file']}/{_case['section']}"].append(_case)
 
 KNOWN = {text for texts in deviations().values() for text in texts}
-
-
-def answers_as_the_suite(case: dict[str, Any], runtime: str) -> bool:
-    values = {name: tagged(value) for name, value in (case.get("bindings") or {}).items()}
-    types = dict.fromkeys(values, DYN) | declared_types(case)
-    try:
-        value = evaluate(case["expr"], runtime, values, types)
-    except (CelCheckError, CelError):
-        return "error" in case
-    return "value" in case and same(value, tagged(case["value"]))
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

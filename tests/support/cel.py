@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from engine.cel.budget import Budget
-from engine.cel.checker import Environment, check
+from engine.cel.checker import CelCheckError, Environment, check
 from engine.cel.runtime import Runtime, create_runtime
 from engine.cel.types import DYN, Type, parse_type
 from engine.cel.values import CelError, TypeValue, Uint, Value, equal, type_name
@@ -111,3 +111,14 @@ def tagged(value: Mapping[str, Any]) -> Value:
         "type": TypeValue,
     }
     return simple[kind](content) if kind in simple else content
+
+
+def answers_as_the_suite(case: Mapping[str, Any], runtime: str) -> bool:
+    """Whether a runtime gives a case's value, or an error where one is wanted."""
+    values = {name: tagged(value) for name, value in (case.get("bindings") or {}).items()}
+    types = dict.fromkeys(values, DYN) | declared_types(case)
+    try:
+        value = evaluate(case["expr"], runtime, values, types)
+    except (CelCheckError, CelError):
+        return "error" in case
+    return "value" in case and same(value, tagged(case["value"]))
