@@ -70,9 +70,9 @@ def _conformance() -> Iterator[str]:
 
     yield "# Conformance"
     yield ""
-    yield "Cases of CEL's own conformance suite that each runtime passes, through the engine's checker, without"
-    yield "the sections on optionals and two-variable macros, which the engine doesn't offer. This page is made"
-    yield "by `python docs/generate.py`."
+    yield "Cases of CEL's own conformance suite that each runtime passes, through the engine's checker,"
+    yield "without those on optionals and two-variable macros, which the engine doesn't offer."
+    yield "This page is made by `python docs/generate.py`."
     yield ""
     yield f"| section | cases | {' | '.join(RUNTIMES)} |"
     yield f"|---|--:|{'--:|' * len(RUNTIMES)}"
