@@ -110,6 +110,7 @@ def _commands() -> Iterator[str]:
         ["engine"],
         ["engine", "eval"],
         ["engine", "batch"],
+        ["engine", "bench"],
         ["engine", "policies"],
         ["engine", "policies", "show"],
     ):
