@@ -116,6 +116,7 @@ class _Generator:
         self.maybe: set[str] = set()
         self.unset: dict[str, None] = {}
         self.functions: dict[_Variable, py.stmt] = {}
+        self.names: dict[_Variable, str] = {}
         self.failing: dict[_Variable, bool] = {}
 
     def generate(self) -> Generated:
@@ -309,7 +310,9 @@ class _Generator:
 
     def function(self, variable: _Variable) -> str:
         """The name of the function that computes a variable."""
-        identifier = f"compute_{variable.name}"
+        if variable not in self.names:
+            self.names[variable] = self.writer.fresh(f"compute_{variable.name}")
+        identifier = self.names[variable]
         if variable not in self.functions:
             self.functions[variable] = py.Pass()  # its place, in front of those that call it
             blocks, self.writer.blocks = self.writer.blocks, self.writer.blocks[:0]
@@ -320,11 +323,13 @@ class _Generator:
         return identifier
 
     def function_body(self, variable: _Variable, identifier: str) -> None:
-        maybe, self.maybe = self.maybe, _Everything()
+        maybe, self.maybe = self.maybe, (everything := _Everything())
         with self.writer.block("function") as block:
             self.unset[variable.name] = None
             self.writer.emit(assign(variable.name, self.value(variable)))
-        self.maybe = maybe | self.maybe.added
+        self.maybe = maybe
+        for each in everything.added:
+            maybe.add(each)
         assigned = [each for each in _assigned(block.statements) if each in self.unset]
         definition = function_definition(identifier, [], Writer(), constant(None))
         assert isinstance(definition, py.FunctionDef)

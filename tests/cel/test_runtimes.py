@@ -181,7 +181,7 @@ lists: Any = st.one_of(
 VALUES = {"i": 5, "j": -3, "d": 2.25, "s": "ab", "b": True, "xs": [4, 0, 9]}
 
 
-DEEPEST_FOR_CPP = 16
+DEEPEST_FOR_CPP = 10
 """C++ CEL refuses what it parses more than 32 levels deep, and a call in a list takes two of them, a sortBy
 one more."""
 

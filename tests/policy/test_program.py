@@ -255,3 +255,50 @@ def test_python_is_shown(run: Run) -> None:
     compile(ran.out, "sharding", "exec")
     assert "available = [d for d in spend(inventory.devices) if d.available]" in ran.out
     assert run("policies", "show", "accelerators", "--python").code == 2
+
+
+# --- long variables that are needed first in several places
+
+LONG = " + ".join(f"(a + {number})" for number in range(20))
+
+
+def long_policy() -> dict[str, Any]:
+    variables = [
+        {"name": "first", "expression": f"{LONG} + 10 / a"},
+        {"name": "second", "expression": f"b > 0 ? variables.first + {LONG} : {LONG} + 10 / b"},
+        {
+            "name": "third",
+            "expression": f"b > 1 ? variables.second : variables.first + variables.second + {LONG}",
+        },
+        {"name": "compute_first", "expression": "1"},
+    ]
+    matches = [
+        {"condition": "b == 3 && variables.third > 0", "output": "variables.third"},
+        {
+            "condition": "b == 2 || variables.second > 500",
+            "output": "variables.second + variables.compute_first",
+        },
+        {"condition": "b < 0 ? variables.first > 0 : variables.third > 0", "output": "variables.first"},
+        {"output": "xs.map(x, x > 0 ? variables.third : variables.first).sum()"},
+    ]
+    inputs = [{"name": "a", "type": "int"}, {"name": "b", "type": "int"}, {"name": "xs", "type": "list(int)"}]
+    head = {"apiVersion": "engine/v1", "kind": "Policy", "name": "long", "version": "1.0.0"}
+    return {**head, "inputs": inputs, "rule": {"variables": variables, "match": matches}}
+
+
+def test_long_variables_are_functions(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "long" / "1.0.0.yaml"
+    file.parent.mkdir()
+    file.write_text(json.dumps(long_policy()))
+    shown = run("policies", "show", "long", "--python", "--policies", tmp_path)
+    assert shown.code == 0
+    assert "nonlocal" in shown.out
+    policy = engine.load_policy(str(file), use_cache=False)
+    for a in range(-25, 4, 3):
+        for b in range(-2, 5):
+            for xs in ([], [1], [-1, 1]):
+                request = engine.Request.from_inputs({"a": a, "b": b, "xs": xs})
+                expected = answer(policy, request, runtime="cel-python")
+                assert answer(policy, request) == expected
+                values = {"a": a, "b": b, "xs": xs}
+                assert run_program(policy, values) == (expected is not engine.EvaluationError)
