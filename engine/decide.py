@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from engine import cache
 from engine.cel.budget import STEPS, steps_allowed
 from engine.cel.names import RUNTIMES
+from engine.cel.values import CelError, limited, plain
 from engine.decision import Decision, Outcome, quantization_name
 from engine.errors import EvaluationError, PolicyError, RequestError
 from engine.plan import BUILDERS, BuilderError, with_warnings
-from engine.program import NotQuick, PolicyProgram, plain
+from engine.program import NotQuick, PolicyProgram
 from engine.records import replace
 from engine.request import Request
 
@@ -116,11 +117,11 @@ class Policy:
                 position, explanation, value = found
                 match_id, builder = program.matches[position]
                 if builder is None:
-                    outcome, output = "value", plain(value)
+                    outcome, output = "value", plain(limited(value))
                 else:
                     outcome = "plan"
                     plan = with_warnings(BUILDERS[builder].build(value), request.inventory)
-        except (NotQuick, BuilderError):
+        except (NotQuick, BuilderError, CelError):
             return None
         return Decision(
             request.id,

@@ -10,8 +10,8 @@ from engine.cel.budget import Budget, BudgetError, steps_allowed
 from engine.cel.checker import Checked
 from engine.cel.runtime import Native, Program, Runtime
 from engine.cel.types import STRING as STRING_TYPE
-from engine.cel.types import map_of, object_type, parse_type
-from engine.cel.values import CelError, Value
+from engine.cel.types import Type, map_of, object_type, parse_type
+from engine.cel.values import CelError, Value, limited
 from engine.decision import Decision, quantization_name
 from engine.errors import EvaluationError
 from engine.facts import FactBinder
@@ -105,7 +105,19 @@ class Evaluator:
 
     def value(self, expression: Expression, scope: Any) -> Value:
         """An expression's value as plain Python."""
-        return self.runtime.decode(self.native(expression, scope), expression.checked.type)
+        native = self.native(expression, scope)
+        try:
+            return self.decoded(native, expression.checked.type)
+        except CelError as error:
+            raise evaluation_error(error, expression) from None
+
+    def decoded(self, native: Native, type_: Type) -> Value:
+        """The runtime's value as plain Python.
+
+        Raises:
+            CelError: it is too large to be written out.
+        """
+        return self.runtime.decode(limited(native), type_)
 
     def native(self, expression: Expression, scope: Any) -> Native:
         """An expression's value as the runtime keeps it.
@@ -209,7 +221,10 @@ class _RuleScope:
         if self.trace is None:
             return
         checked = variable.expression.checked
-        plain = None if error is not None else self.evaluator.runtime.decode(value, checked.type)
+        try:
+            plain = None if error is not None else self.evaluator.decoded(value, checked.type)
+        except CelError as too_large:
+            plain, error = None, too_large.message
         self.trace.variables.append(
             VariableTrace(variable.name, self.rule.id, variable.expression.text, plain, error)
         )
@@ -294,9 +309,10 @@ class _Parts:
         part = self.checked.part(node)
         try:
             native = self.evaluator.program(part).evaluate(self.scope, self.scope.budget)
+            value = self.evaluator.decoded(native, part.type)
         except CelError as error:
             return Part(text, error=error.message, parts=parts)
-        return Part(text, self.evaluator.runtime.decode(native, part.type), parts=parts)
+        return Part(text, value, parts=parts)
 
     def inner(self, node: ast.Node) -> tuple[Part, ...]:
         call = self.checked.calls.get(node)

@@ -14,11 +14,9 @@ from typing import Any
 from engine.cel.budget import Budget, BudgetError
 from engine.cel.link import FAULTS, link
 from engine.cel.literals import INT_MAX, INT_MIN
-from engine.cel.values import ObjectValue, Value, object_class, plain
+from engine.cel.values import ObjectValue, Value, object_class
 from engine.inventory.types import Device, Interconnect, Inventory
 from engine.model.types import Model
-
-__all__ = ["Image", "NotQuick", "PolicyProgram", "plain"]
 
 Image = Mapping[str, Any]
 """A program as plain data; engine.policy.image says what is in it."""

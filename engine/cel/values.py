@@ -81,6 +81,28 @@ def object_class(name: str, fields: Iterable[str]) -> type[ObjectValue]:
     return made
 
 
+LARGEST_RESULT = 1_000_000
+"""Elements that a value may have when it leaves an expression; parts that it shares count anew."""
+
+
+def limited(value: Value) -> Value:
+    """`value`, if it is not too large to be written out.
+
+    Raises:
+        CelError: it has more than `LARGEST_RESULT` elements.
+    """
+    left = LARGEST_RESULT
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, (list, dict)):
+            left -= len(each)
+            if left < 0:
+                raise CelError(f"a value of more than {LARGEST_RESULT} elements")
+            waiting.extend(each.values() if isinstance(each, dict) else each)
+    return value
+
+
 def plain(value: Value) -> Value:
     """A value with its objects as mappings."""
     if isinstance(value, list):

@@ -302,3 +302,19 @@ def test_long_variables_are_functions(run: Run, tmp_path: Path) -> None:
                 assert answer(policy, request) == expected
                 values = {"a": a, "b": b, "xs": xs}
                 assert run_program(policy, values) == (expected is not engine.EvaluationError)
+
+
+@pytest.mark.parametrize("runtime", ["compiled", "cel-python"])
+def test_a_result_that_doubles_and_doubles_is_stopped(runtime: str, run: Run, tmp_path: Path) -> None:
+    variables = [{"name": "l0", "expression": "[dyn(n)]"}]
+    variables += [
+        {"name": f"l{level}", "expression": f"[dyn(variables.l{level - 1}), dyn(variables.l{level - 1})]"}
+        for level in range(1, 40)
+    ]
+    head = {"apiVersion": "engine/v1", "kind": "Policy", "name": "doubling", "version": "1.0.0"}
+    rule = {"variables": variables, "match": [{"output": "variables.l39"}]}
+    file = tmp_path / "doubling.yaml"
+    file.write_text(json.dumps({**head, "inputs": [{"name": "n", "type": "int"}], "rule": rule}))
+    ran = run("eval", "--policy", file, "--input", "-", "--runtime", runtime, stdin="n: 1")
+    assert (ran.code, ran.out) == (2, "")
+    assert "a value of more than 1000000 elements in variables.l39" in ran.err
