@@ -20,6 +20,8 @@ from engine.errors import PolicyError
 if TYPE_CHECKING:
     from engine.policy.store import PolicyStore, Source
 
+_MOST_FILES = 100
+"""Images that are kept; of more, the oldest go."""
 _MAGIC = b"engine program 1\n"
 
 
@@ -161,5 +163,13 @@ def _write(path: str, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
         os.replace(part, path)
+        _prune(os.path.dirname(path))
     except OSError:
         return
+
+
+def _prune(images: str) -> None:
+    with os.scandir(images) as files:
+        ages = [(file.stat().st_mtime_ns, file.path) for file in files if file.name.endswith(".program")]
+    for _, path in sorted(ages)[:-_MOST_FILES]:
+        os.unlink(path)

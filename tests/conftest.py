@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,10 @@ from engine.cli.main import main
 settings.register_profile("build", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("build")
+
+# Compiled policies of one test serve the next, and the user's cache is left alone.
+_CACHE = tempfile.TemporaryDirectory()
+os.environ["ENGINE_CACHE"] = _CACHE.name
 
 # As the command line does; hypothesis wants it to be the same before and after a test.
 sys.setrecursionlimit(FRAMES)

@@ -44,13 +44,9 @@ def policy(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture
-def no_compiler(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """From where it is asked for, compiling fails the test."""
-    return monkeypatch
-
-
 def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, compiling fails the test."""
+
     def compile_policy(*arguments: object) -> None:
         raise AssertionError("compiled again")
 
@@ -139,6 +135,18 @@ def test_the_folder_is_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch) -
         if home is not None:
             monkeypatch.setenv("XDG_CACHE_HOME", home)
         assert cache.folder() == platformdirs.user_cache_dir("shard-policy-engine", appauthor=False)
+
+
+def test_old_files_go(run: Run, kept: Path, policy: Path) -> None:
+    kept.mkdir()
+    for number in range(130):
+        file = kept / f"{number}.program"
+        file.write_bytes(b"")
+        os.utime(file, (number, number))
+    run("eval", "--policy", policy, *ASKED, stdin="n: 21")
+    left = {file.name for file in kept.iterdir()}
+    assert len(left) == 100
+    assert {f"{number}.program" for number in range(31, 130)} < left
 
 
 def test_from_python(kept: Path, policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
