@@ -20,7 +20,7 @@ import re2
 from celpy import celtypes
 from celpy.evaluation import CELEvalError, base_functions
 
-from engine.cel import extensions
+from engine.cel import extensions, standard
 from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
 from engine.cel.values import CelError, TypeValue, Uint, Value, aligned, equal, is_number, mapping, type_name
 from engine.errors import quote
@@ -453,10 +453,6 @@ OPERATORS: dict[str, Function] = {
     "matches": _text_test(_matches),
     "type": returning_errors(_type),
     "dyn": returning_errors(lambda value: value),
-    **{
-        name: returning_errors(function)
-        for name, function in base_functions.items()
-        if name.startswith("get")
-    },
+    **{name: _extension(standard.implementation(name)) for name in base_functions if name.startswith("get")},
 }
 """What replaces or adds to cel-python's own functions, by their names there."""

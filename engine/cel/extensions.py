@@ -315,7 +315,9 @@ def _clause_s(value: Value, _: int | None) -> str:
     if isinstance(value, dict):
         entries = sorted((_clause_s(key, None), _clause_s(element, None)) for key, element in value.items())
         return "{" + ", ".join(f"{key}: {element}" for key, element in entries) + "}"
-    if isinstance(value, (datetime.datetime, datetime.timedelta, TypeValue, str, int)):
+    if isinstance(value, TypeValue):
+        return value.name
+    if isinstance(value, (datetime.datetime, datetime.timedelta, str, int)):
         return to_string(value)
     raise CelError(f"format: %s can't write a {type_name(value)}")
 
@@ -388,8 +390,8 @@ def to_string(value: Value) -> str:
         return format_duration(value)
     if isinstance(value, int):
         return str(int(value))
-    if isinstance(value, (str, TypeValue)):
-        return str(value)
+    if isinstance(value, str):
+        return value
     raise no_overload("string", value)
 
 

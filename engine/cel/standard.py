@@ -514,13 +514,14 @@ def _getter(
 ) -> Callable[..., int]:
     """A part of a timestamp in UTC or a zone; of a duration by its microseconds."""
 
-    def get(value: Value, zone: Value = "UTC") -> int:
-        if isinstance(value, datetime.timedelta) and of_duration is not None and zone == "UTC":
+    def get(value: Value, *zones: Value) -> int:
+        if isinstance(value, datetime.timedelta) and of_duration is not None and not zones:
             microseconds = value // datetime.timedelta(microseconds=1)
             whole = of_duration(abs(microseconds))
             return -whole if microseconds < 0 else whole
+        zone = zones[0] if zones else "UTC"
         if not isinstance(value, datetime.datetime) or not isinstance(zone, str):
-            raise no_overload(name, value, zone)
+            raise no_overload(name, value, *zones)
         try:
             return of_moment(value.astimezone(_zone(zone)))
         except (OverflowError, ValueError) as error:
