@@ -12,18 +12,14 @@ from __future__ import annotations
 import datetime
 import math
 import operator
-import re
 from collections.abc import Callable
 from typing import Any
 
-import re2
 from celpy import celtypes
 from celpy.evaluation import CELEvalError, base_functions
 
 from engine.cel import extensions, standard
-from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
 from engine.cel.values import CelError, TypeValue, Uint, Value, aligned, equal, is_number, mapping, type_name
-from engine.errors import quote
 
 Native = Any
 Function = Callable[..., Native]
@@ -284,71 +280,6 @@ def _size(value: Native) -> Native:
     return celtypes.IntType(len(value))
 
 
-_INT_TEXT = re.compile(r"[-+]?[0-9]+\Z")
-_DOUBLE_TEXT = re.compile(
-    r"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|inf(?:inity)?|nan)\Z", re.I
-)
-
-
-def _to_int(value: Native) -> Native:
-    plain = from_celpy(value)
-    if isinstance(plain, datetime.datetime):
-        return celtypes.IntType(math.floor(plain.timestamp()))
-    if isinstance(plain, str):
-        return celtypes.IntType(_parse_integer(plain, INT_MIN, INT_MAX, "int"))
-    if isinstance(plain, float):
-        return celtypes.IntType(extensions.double_to_int(plain))
-    if not is_number(plain):
-        raise TypeError
-    if plain > INT_MAX:
-        raise CelError("range error: the uint does not fit an int")
-    return celtypes.IntType(int(plain))
-
-
-def _to_uint(value: Native) -> Native:
-    plain = from_celpy(value)
-    if isinstance(plain, str):
-        return celtypes.UintType(_parse_integer(plain, 0, UINT_MAX, "uint"))
-    if not is_number(plain):
-        raise TypeError
-    if not -1 < plain < UINT_MAX + 1:
-        raise CelError("range error: the number does not fit a uint")
-    whole = math.trunc(plain)
-    if whole < 0 or (not isinstance(plain, float) and plain < 0):
-        raise CelError("range error: a negative number is no uint")
-    return celtypes.UintType(whole)
-
-
-def _parse_integer(text: str, low: int, high: int, name: str) -> int:
-    if not _INT_TEXT.match(text) or len(text) > 32 or not low <= int(text) <= high:
-        raise CelError(f"{name}: can't read {text[:40]!r}")
-    return int(text)
-
-
-def _to_double(value: Native) -> Native:
-    plain = from_celpy(value)
-    if isinstance(plain, str):
-        if not _DOUBLE_TEXT.match(plain):
-            raise CelError(f"double: can't read {plain[:40]!r}")
-        return celtypes.DoubleType(float(plain))
-    if not is_number(plain):
-        raise TypeError
-    return celtypes.DoubleType(float(plain))
-
-
-def _to_bool(value: Native) -> Native:
-    plain = from_celpy(value)
-    if isinstance(plain, bool):
-        return value
-    if plain in ("1", "t", "true", "TRUE", "True"):
-        return celtypes.BoolType(True)
-    if plain in ("0", "f", "false", "FALSE", "False"):
-        return celtypes.BoolType(False)
-    if isinstance(plain, str):
-        raise CelError(f"bool: can't read {plain[:40]!r}")
-    raise TypeError
-
-
 def _to_bytes(value: Native) -> Native:
     if type(value) not in (celtypes.StringType, celtypes.BytesType):
         raise TypeError
@@ -367,29 +298,6 @@ def _to_duration(value: Native) -> Native:
     if type(value) not in (celtypes.StringType, celtypes.DurationType):
         raise TypeError
     return celtypes.DurationType(value)
-
-
-def _text_test(test: Callable[[str, str], bool]) -> Function:
-    def text_test(text: Native, fragment: Native) -> Native:
-        if type(text) is not celtypes.StringType or type(fragment) is not celtypes.StringType:
-            raise TypeError
-        return celtypes.BoolType(test(str(text), str(fragment)))
-
-    return returning_errors(text_test)
-
-
-# The C++ library would write to standard error by itself.
-_QUIET = re2.Options()
-_QUIET.log_errors = False
-
-
-def _matches(text: str, pattern: str) -> bool:
-    try:
-        return re2.search(pattern, text, options=_QUIET) is not None
-    except re2.error as error:
-        (reason,) = error.args or ("not a pattern",)
-        reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
-        raise CelError(f"matches: {quote(pattern)} is not a pattern: {reason}") from None
 
 
 def _type(value: Native) -> Native:
@@ -439,18 +347,18 @@ OPERATORS: dict[str, Function] = {
     "_in_": returning_errors(_in),
     "_[_]": returning_errors(index),
     "size": returning_errors(_size),
-    "int": returning_errors(_to_int),
-    "uint": returning_errors(_to_uint),
-    "double": returning_errors(_to_double),
+    "int": _extension(standard.to_int),
+    "uint": _extension(standard.to_uint),
+    "double": _extension(standard.to_double),
     "string": _extension(extensions.to_string),
-    "bool": returning_errors(_to_bool),
+    "bool": _extension(standard.to_bool),
     "bytes": returning_errors(_to_bytes),
     "timestamp": returning_errors(_to_timestamp),
     "duration": returning_errors(_to_duration),
-    "contains": _text_test(lambda text, part: part in text),
-    "startsWith": _text_test(str.startswith),
-    "endsWith": _text_test(str.endswith),
-    "matches": _text_test(_matches),
+    "contains": _extension(standard.implementation("contains")),
+    "startsWith": _extension(standard.implementation("startsWith")),
+    "endsWith": _extension(standard.implementation("endsWith")),
+    "matches": _extension(standard.implementation("matches")),
     "type": returning_errors(_type),
     "dyn": returning_errors(lambda value: value),
     **{name: _extension(standard.implementation(name)) for name in base_functions if name.startswith("get")},
