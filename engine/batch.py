@@ -1,34 +1,34 @@
-"""Many requests, one JSON line each: lines in, answers out, one at a time and in order."""
+"""Many requests, one JSON line each: lines in, answers out, in order."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
 
 import jsonschema_rs  # noqa: F401  (documents.quick uses it where it is loaded)
 import msgspec
 
-from engine.decide import Decision, Policy
+from engine.decide import Decision, Policy, load_policy
 from engine.documents.json_source import decode_json
-from engine.errors import DocumentError, EngineError, Problem
+from engine.errors import DocumentError, EngineError, Problem, RenderError
+from engine.quick_lines import names_are_unique, read_request
 from engine.records import record
+from engine.render import ai_hwaccel, table
+from engine.render import json as json_target
 from engine.request import Request
+from engine.streams import LONGEST_LINE, Line
 
-LONGEST_LINE = 16 * 1024 * 1024
-"""Bytes; a longer line is an error, and is never held in memory as a whole."""
+CHUNK = 256
+"""Lines that are decided as one piece of work."""
 
-
-@record
-class Line:
-    """One line that is not blank; of one longer than `LONGEST_LINE`, just more than so much.
-
-    `number` counts from 1, blank lines too; `size` is in bytes, with what isn't kept.
-    """
-
-    number: int
-    text: bytes
-    size: int
+_FORMS: dict[str, tuple[Callable[[Decision], bytes], Callable[[str | int | None, Problem, int], bytes]]] = {
+    "jsonl": (json_target.line, json_target.error_line),
+    "ai-hwaccel": (ai_hwaccel.line, json_target.error_line),
+    "table": (table.line, table.error_line),
+}
+"""A decision, and a problem, as one line, by the name of the form."""
 
 
 @record
@@ -41,27 +41,86 @@ class Answer:
     problem: Problem | None = None
 
 
-def read_lines(source: BinaryIO) -> Iterator[Line]:
-    """The lines of a stream, one at a time."""
-    number = 0
-    while text := source.readline(LONGEST_LINE + 1):
-        number += 1
-        size, rest = len(text), text
-        while not rest.endswith(b"\n") and (rest := source.readline(LONGEST_LINE)):
-            size += len(rest)
-        if text.strip():
-            yield Line(number, text, size)
+@record
+class Written:
+    """Some lines of output as bytes.
+
+    `lines` and `size` (bytes) are those of the input that they answer; `failed` of them are errors, and
+    `first` is the number of the first such line.
+    """
+
+    content: bytes
+    lines: int
+    size: int
+    failed: int = 0
+    first: int = 0
+
+
+@record
+class BatchJob:
+    """What every process of a batch needs to know; a job for `executor.in_order`."""
+
+    policy: str
+    policies: tuple[str, ...]
+    runtime: str
+    form: str
+    use_cache: bool = True
+
+    def load(self) -> Policy:
+        """The policy, ready to decide."""
+        loaded = load_policy(self.policy, self.policies, use_cache=self.use_cache)
+        loaded.prepare(self.runtime)
+        return loaded
+
+    def start(self) -> Callable[[list[Line]], Written]:
+        """The function that answers some lines."""
+        policy = self.load()
+        return lambda lines: answer_lines(policy, lines, self.runtime, self.form)
+
+
+def chunks(lines: Iterable[Line], size: int = CHUNK) -> Iterator[list[Line]]:
+    """Lines as pieces of work."""
+    source = iter(lines)
+    while chunk := list(islice(source, size)):
+        yield chunk
+
+
+def answer_lines(policy: Policy, lines: list[Line], runtime: str, form: str) -> Written:
+    """The answers to some lines, in a form of one line each."""
+    write, write_problem = _FORMS[form]
+    pieces: list[bytes] = []
+    size = failed = first = 0
+    for line in lines:
+        answer = decide_line(policy, line, runtime)
+        size += line.size
+        problem = answer.problem
+        if answer.decision is not None:
+            try:
+                pieces.append(write(answer.decision))
+                continue
+            except RenderError as error:
+                problem = error.problems[0]
+        assert problem is not None
+        pieces.append(write_problem(answer.id, problem, line.number))
+        failed += 1
+        first = first or line.number
+    return Written(b"".join(pieces), len(lines), size, failed, first)
 
 
 def decide_line(policy: Policy, line: Line, runtime: str) -> Answer:
     """The answer to one line; what is wrong with a line is part of its answer and never raised."""
-    mapping: Any = None
+    id_: str | int | None = None
     try:
-        mapping = decode_line(line.text)
-        decision = policy.decide(Request.from_dict(mapping), runtime=runtime)
+        request = read_request(line.text)
+        if request is None:
+            mapping = decode_line(line.text)
+            id_ = _id(mapping)
+            request = Request.from_dict(mapping)
+        id_ = request.id
+        decision = policy.decide(request, runtime=runtime)
     except EngineError as error:
-        return Answer(line, _id(mapping), problem=error.problems[0])
-    return Answer(line, decision.id, decision)
+        return Answer(line, id_, problem=error.problems[0])
+    return Answer(line, id_, decision)
 
 
 def decode_line(text: bytes) -> Any:
@@ -72,9 +131,7 @@ def decode_line(text: bytes) -> Any:
     """
     try:
         value = msgspec.json.decode(text)
-        # A key that stands twice is dropped, and its colon with it. Written out anew, the value has as many
-        # colons as the text unless that has happened; an escape may stand for one, and is looked at closely.
-        if b"\\u" not in text and text.count(b":") == msgspec.json.encode(value).count(b":"):
+        if names_are_unique(text, value):
             return value
     except (msgspec.MsgspecError, RecursionError, OverflowError, ValueError):
         pass

@@ -66,6 +66,11 @@ class Policy:
         return digest
 
     @property
+    def image(self) -> Mapping[str, Any]:
+        """The compiled policy as plain data, which `marshal` can write (engine.policy.image)."""
+        return self._image
+
+    @property
     def compiled(self) -> CompiledPolicy:
         """The policy with its checked expressions and their places."""
         with self._lock:

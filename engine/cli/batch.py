@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
 import os
 import stat
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 import click
 
-from engine.batch import Answer, Line, decide_line, read_lines
-from engine.cli import compression
-from engine.cli.exits import FRAMES, NO, YES
+from engine.batch import CHUNK, BatchJob, Written, chunks
+from engine.cli.exits import NO, YES
 from engine.cli.options import cache_option, format_option, policies_option, policy_option, runtime_option
 from engine.cli.progress import Progress
-from engine.decide import Decision, Policy, load_policy
 from engine.documents.files import open_binary
-from engine.errors import DocumentError, EngineError, RenderError
-from engine.records import record
-from engine.render import ai_hwaccel
-from engine.render import json as json_target
-
-_FORMATS: dict[str, Callable[[Decision], str]] = {"jsonl": json_target.line, "ai-hwaccel": ai_hwaccel.line}
-_CHUNK = 256
-"""Lines that a process is given at once."""
+from engine.errors import DocumentError
+from engine.executor import collect_rarely, in_order
+from engine.streams import Target, is_parquet, is_plain, open_target, read
 
 _EPILOG = """
 \b
@@ -46,41 +34,19 @@ A line that can't be decided becomes
 and the rest goes on; the exit code is 1 then.
 
 \b
+With --ray, FILE may be a folder; each file in it is one task, and its
+decisions are in a file of the same name in the folder --output. Every
+node must see both folders. Without ADDRESS, Ray is started here.
+
+\b
 Examples:
   engine batch requests.jsonl > decisions.jsonl
   engine batch history.jsonl.gz --jobs 4 --output decisions.jsonl.gz
   zcat history.jsonl.gz | engine batch - --policy sharding@1.0.0
   engine batch history.jsonl -o decisions.jsonl --resume
+  engine batch history.parquet -o decisions.parquet
+  engine batch /fleet/history/ -o /fleet/decisions --ray 10.0.0.1:6379
 """
-
-
-@record
-class _Work:
-    """What every process of a batch needs to know."""
-
-    policy: str
-    policies: tuple[str, ...]
-    runtime: str
-    form: str
-    use_cache: bool
-
-    def load(self) -> Policy:
-        """The policy, ready to decide."""
-        loaded = load_policy(self.policy, self.policies, use_cache=self.use_cache)
-        loaded.prepare(self.runtime)
-        return loaded
-
-
-@record
-class _Written:
-    """A piece of the output: its text, the lines and bytes of the input that it answers, how many of them are
-    errors, and which line of the input has the first one."""
-
-    text: str
-    lines: int
-    size: int
-    failed: int = 0
-    first: int = 0
 
 
 @click.command("batch", epilog=_EPILOG)
@@ -89,10 +55,18 @@ class _Written:
 @policies_option
 @runtime_option
 @cache_option
-@format_option(*_FORMATS)
+@format_option("jsonl", "ai-hwaccel")
 @click.option("--output", "-o", metavar="FILE", help="Write there; it appears when it is complete.")
 @click.option("--resume", is_flag=True, help="Go on where a run into --output was stopped.")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--ray",
+    "address",
+    is_flag=False,
+    flag_value="local",
+    metavar="[ADDRESS]",
+    help="Decide on a Ray cluster, or on a Ray that is started here.",
+)
 def command(
     file: str,
     policy: str,
@@ -103,134 +77,104 @@ def command(
     output: str | None,
     resume: bool,
     jobs: int,
+    address: str | None,
 ) -> int:
     """Decide many requests, one JSON line each.
 
-    Files whose names end in .gz or .zst are read and written compressed.
+    Files whose names end in .gz or .zst are read and written compressed, and those in .parquet as tables.
     """
-    if resume and (output is None or output.endswith((".gz", ".zst"))):
-        raise click.UsageError("--resume goes with an --output that is not compressed")
-    work = _Work(policy, policies, runtime, form, use_cache)
-    loaded = work.load()
-    _collect_rarely()
-    total = failed = first = 0
+    if output is not None and is_parquet(output):
+        form = _table(form)
+    job = BatchJob(policy, policies, runtime, form, use_cache)
+    if address is not None:
+        return _on_cluster(job, file, output, resume, jobs, address)
+    if resume and (output is None or not is_plain(output)):
+        raise click.UsageError("--resume goes with an --output that is neither compressed nor Parquet")
+    if jobs > 1:
+        job.load()  # what is wrong with it is told before processes are started
+    collect_rarely()
+    tally = _Tally()
     with ExitStack() as stack:
         raw = sys.stdin.buffer if file == "-" else stack.enter_context(open_binary(file))
-        source = compression.reader(raw, file)
         target, done = stack.enter_context(_output(output, resume))
-        progress = stack.enter_context(Progress(_size(raw) if source is raw else None, output is None))
-        lines = islice(_readable(read_lines(source), file), done, None)
-        written = _in_processes(lines, work, jobs) if jobs > 1 else _decided(lines, loaded, work)
-        for each in written:
-            total += each.lines
-            target.write(each.text)
-            failed += each.failed
-            first = first or each.first
-            progress.advance(each.size, each.lines)
-    if not failed:
-        return YES
-    print(f"{failed} of {total} lines have an error; the first is line {first}", file=sys.stderr)
-    return NO
+        size = _size(raw)
+        progress = stack.enter_context(Progress(size if is_plain(file) else None, output is None))
+        # What comes through a pipe is answered as it comes.
+        pieces = chunks(islice(read(raw, file), done, None), 1 if size is None and jobs == 1 else CHUNK)
+        for written in in_order(job, pieces, jobs):
+            target.write(written.content)
+            tally.add(written)
+            progress.advance(written.size, written.lines)
+    return tally.verdict()
 
 
-def _decided(lines: Iterable[Line], policy: Policy, work: _Work) -> Iterator[_Written]:
-    """One line after the other."""
-    form = _FORMATS[work.form]
-    for line in lines:
-        yield _written(decide_line(policy, line, work.runtime), form)
+class _Tally:
+    """How many lines there were, and how many of them have an error."""
+
+    def __init__(self) -> None:
+        self.lines = self.failed = self.first = 0
+
+    def add(self, written: Written) -> None:
+        self.lines += written.lines
+        self.failed += written.failed
+        self.first = self.first or written.first
+
+    def verdict(self) -> int:
+        """Tells of errors, and gives the exit code."""
+        if not self.failed:
+            return YES
+        first = f"; the first is line {self.first}" if self.first else ""
+        print(f"{self.failed} of {self.lines} lines have an error{first}", file=sys.stderr)
+        return NO
 
 
-def _in_processes(lines: Iterator[Line], work: _Work, jobs: int) -> Iterator[_Written]:
-    """As many processes as asked for, in the lines' order; only a few chunks are on the way at any time."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _start, (work,)) as pool:
-        waiting: deque[Future[_Written]] = deque()
-        try:
-            while True:
-                while len(waiting) < 3 * jobs and (chunk := list(islice(lines, _CHUNK))):
-                    waiting.append(pool.submit(_decide_chunk, chunk))
-                if not waiting:
-                    return
-                yield waiting.popleft().result()
-        except BrokenProcessPool:
-            raise EngineError(
-                "one of the processes ended before its work was done", hint="fewer --jobs need less memory"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+def _table(form: str) -> str:
+    source = click.get_current_context().get_parameter_source("form")
+    if source is not click.core.ParameterSource.DEFAULT:
+        raise click.UsageError(f"--format {form} is for lines; a Parquet file has columns of its own")
+    return "table"
 
 
-def _collect_rarely() -> None:
-    """What a decision leaves behind is freed as it goes; there is next to nothing for the collector."""
-    gc.freeze()
-    gc.set_threshold(100_000)
+def _on_cluster(job: BatchJob, folder: str, output: str | None, resume: bool, jobs: int, address: str) -> int:
+    from engine.cluster import decide_files
 
-
-class _Process:
-    """What one of several processes has loaded."""
-
-    work: _Work
-    policy: Policy
-
-
-def _start(work: _Work) -> None:
-    sys.setrecursionlimit(FRAMES)
-    _collect_rarely()
-    _Process.work, _Process.policy = work, work.load()
-
-
-def _decide_chunk(lines: list[Line]) -> _Written:
-    written = list(_decided(lines, _Process.policy, _Process.work))
-    return _Written(
-        "".join([each.text for each in written]),
-        len(written),
-        sum(each.size for each in written),
-        sum(each.failed for each in written),
-        next((each.first for each in written if each.first), 0),
-    )
-
-
-def _written(answer: Answer, form: Callable[[Decision], str]) -> _Written:
-    line, problem = answer.line, answer.problem
-    if answer.decision is not None:
-        try:
-            return _Written(form(answer.decision), 1, line.size)
-        except RenderError as error:
-            problem = error.problems[0]
-    assert problem is not None
-    return _Written(json_target.error_line(answer.id, problem, line.number), 1, line.size, 1, line.number)
-
-
-def _readable(lines: Iterator[Line], file: str) -> Iterator[Line]:
-    faults: tuple[type[Exception], ...] = (OSError, EOFError, *compression.faults())
-    try:
-        yield from lines
-    except faults as error:
-        reason = str(error).partition(":")[0]
-        raise DocumentError(f"{file}: {reason[:1].lower()}{reason[1:]}") from None
+    if output is None:
+        raise click.UsageError("--ray needs an --output folder")
+    if jobs > 1:
+        raise click.UsageError("--jobs is for one machine; Ray uses what its cluster has")
+    if Path(address).exists():
+        raise click.UsageError(f"--ray {address} is a file, expected an address; put --ray last")
+    tally = _Tally()
+    with Progress(None, False) as progress:
+        for written in decide_files(job, Path(folder), Path(output), address=address, resume=resume):
+            tally.add(written)
+            progress.advance(written.size, written.lines)
+    return tally.verdict()
 
 
 @contextmanager
-def _output(file: str | None, resume: bool) -> Iterator[tuple[TextIO, int]]:
+def _output(file: str | None, resume: bool) -> Iterator[tuple[Target, int]]:
     """Standard output, or a file that gets its name when it is complete; and how many lines it has already.
 
     What a stopped run has written stays beside it as FILE.part, for --resume.
     """
     if file is None:
-        yield sys.stdout, 0
+        yield sys.stdout.buffer, 0
         return
     part = Path(f"{file}.part")
     stopped = False
     try:
         done = _whole_lines(part) if resume else 0
-        with compression.writer(part, file, append=resume) as target:
-            try:
-                yield target, done
-            except KeyboardInterrupt:
-                stopped = not file.endswith((".gz", ".zst"))
-                if stopped:
-                    print(f"stopped; --resume goes on with {part}", file=sys.stderr)
-                raise
+        target = open_target(part, file, append=resume)
+        try:
+            yield target, done
+        except KeyboardInterrupt:
+            stopped = is_plain(file)
+            if stopped:
+                print(f"stopped; --resume goes on with {part}", file=sys.stderr)
+            raise
+        finally:
+            target.close()
         part.replace(file)
     except OSError as error:
         raise DocumentError(f"{file}: {(error.strerror or str(error)).lower()}") from None

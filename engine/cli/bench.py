@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from engine.batch import decode_line, read_lines
+from engine.batch import decode_line
 from engine.bench import Bench, measure
 from engine.cli.exits import YES
 from engine.cli.options import format_option, policies_option
 from engine.documents.files import open_binary
 from engine.errors import DocumentError, RequestError
 from engine.request import Request
+from engine.streams import read as read_stream
 
 _EPILOG = """
 \b
@@ -65,7 +66,7 @@ def command(
 def _read(file: str, read: Any) -> list[Request]:
     asked: list[Request] = []
     with open_binary(file) as source:
-        for line in read_lines(source):
+        for line in read_stream(source, file):
             try:
                 asked.append(read(decode_line(line.text)))
             except (RequestError, DocumentError) as error:

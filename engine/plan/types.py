@@ -49,10 +49,11 @@ class ShardDevice:
         """The device in a CEL value of type Device; one that a policy made has no index, no memory."""
         if not isinstance(value, ObjectValue):
             value = SimpleNamespace(**value)
-        index = value.index
-        identity = {}
-        for name in value.identity:
-            identity[name] = getattr(value, name)
+        index, fields = value.index, value.identity
+        if len(fields) == 1 and fields[0] == "device_id":  # nearly all kinds
+            identity = {"device_id": value.device_id}
+        else:
+            identity = {name: getattr(value, name) for name in fields}
         return cls(value.kind, identity, value.name, index, None if index is None else value.memory_bytes)
 
     def to_dict(self) -> dict[str, Any]:

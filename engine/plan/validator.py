@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from engine.inventory import Inventory
 from engine.plan.types import Plan, Shard, ShardDevice
 from engine.quantities import format_bytes
-from engine.records import replace
 
 
 def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:
@@ -19,7 +18,15 @@ def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:
         warnings += _layer_warnings(plan.shards)
     if not warnings and not plan.warnings:
         return plan
-    return replace(plan, warnings=tuple(warnings))
+    # Not `replace`: in a batch, half of all plans come by here.
+    return Plan(
+        plan.strategy,
+        plan.shards,
+        plan.total_memory_bytes,
+        plan.estimated_tokens_per_sec,
+        plan.fits_in_memory,
+        tuple(warnings),
+    )
 
 
 def _of_devices_apart(shards: tuple[Shard, ...]) -> list[str] | None:

@@ -21,7 +21,7 @@ def render(decision: Decision, screen: Screen) -> str:
     return json.dumps(to_dict(decision), indent=2, ensure_ascii=False) + "\n"
 
 
-def line(decision: Decision) -> str:
+def line(decision: Decision) -> bytes:
     """The decision on one line, for JSON Lines.
 
     Raises:

@@ -15,12 +15,12 @@ def render(decision: Decision, screen: Screen) -> str:
     return json.dumps(decision.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def line(decision: Decision) -> str:
+def line(decision: Decision) -> bytes:
     """The decision on one line, for JSON Lines."""
-    return _line(decision.to_dict())
+    return compact(decision.to_dict())
 
 
-def error_line(id_: str | int | None, problem: Problem, number: int) -> str:
+def error_line(id_: str | int | None, problem: Problem, number: int) -> bytes:
     """In the place of a decision: what is wrong with line `number`."""
     error: dict[str, Any] = {
         "message": problem.message,
@@ -31,18 +31,15 @@ def error_line(id_: str | int | None, problem: Problem, number: int) -> str:
         error["hint"] = problem.hint
     if problem.place is not None:
         error["place"] = str(problem.place)
-    return _line({"id": id_, "error": error})
+    return compact({"id": id_, "error": error})
 
 
-def _line(value: dict[str, Any]) -> str:
-    return compact(value)
-
-
-def compact(value: Any) -> str:
+def compact(value: Any) -> bytes:
     """A value as JSON on one line, by the encoder that was made for speed."""
     import msgspec
 
     try:
-        return msgspec.json.encode(value).decode() + "\n"
+        return msgspec.json.encode(value) + b"\n"
     except (OverflowError, ValueError):  # an int beyond 64 bits, a lone surrogate
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return text.encode("utf-8", "backslashreplace") + b"\n"

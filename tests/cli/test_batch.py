@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import zstandard
 
-import engine.cli.batch as batch_command
-from engine.batch import LONGEST_LINE, read_lines
+import engine.batch
+from engine.streams import LONGEST_LINE, read_lines
 from tests.conftest import TOP, Run
 
 GOOD = {
@@ -259,20 +259,22 @@ def test_an_interrupted_run_leaves_whole_lines(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    source.write_text("".join(json.dumps({**GOOD, "id": n}) + "\n" for n in range(30)))
+    source.write_text("".join(json.dumps({**GOOD, "id": n}) + "\n" for n in range(600)))
     expected = run("batch", source).out
-    decide = batch_command.decide_line
+    decide = engine.batch.decide_line
 
     def interrupted(policy: Any, line: Any, runtime: str) -> Any:
-        if line.number == 20:
+        if line.number == 400:
             raise KeyboardInterrupt
         return decide(policy, line, runtime)
 
-    monkeypatch.setattr(batch_command, "decide_line", interrupted)
+    monkeypatch.setattr(engine.batch, "decide_line", interrupted)
     ran = run("batch", source, "--output", out)
     assert (ran.code, out.exists()) == (130, False)
     assert "--resume goes on" in ran.err
-    assert expected.startswith(Path(f"{out}.part").read_text())
+    kept = Path(f"{out}.part").read_text()
+    assert kept.endswith("\n")
+    assert expected.startswith(kept)
     monkeypatch.undo()
     assert run("batch", source, "--output", out, "--resume").code == 0
     assert out.read_text() == expected

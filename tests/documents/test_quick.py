@@ -18,6 +18,8 @@ from engine.documents import quick
 from engine.documents.json_source import decode_json
 from engine.documents.schema import _validator
 from engine.errors import DocumentError
+from engine.quick_lines import read_request
+from engine.request import Request
 from tests.conftest import TOP
 
 GOOD: list[tuple[str, Any]] = []
@@ -124,6 +126,36 @@ def test_lines_are_read_as_strictly_as_files(text: str) -> None:
     except UnicodeEncodeError:
         return
     assert repr(found) == repr(expected)
+
+
+@pytest.fixture(scope="module")
+def history(plans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return random.Random(7).sample(plans, 100)
+
+
+def test_registries_are_read_straight(history: list[dict[str, Any]]) -> None:
+    for line in history:
+        assert read_request(json.dumps(line).encode()) == Request.from_dict(line)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(0, 99), st.integers(0, 2**32), st.integers(1, 3), st.booleans())
+def test_changed_registries(
+    history: list[dict[str, Any]], position: int, seed: int, changes: int, twice: bool
+) -> None:
+    """What is read straight is what the readers with words make of it; what they refuse is not read at all."""
+    document: Any = history[position]
+    rng = random.Random(seed)
+    for _ in range(changes):
+        document = changed(document, rng)
+    text = json.dumps(document)
+    if twice:
+        key = rng.choice(['"available":', '"memory_bytes":', '"registry":', '"kind":'])
+        text = text.replace(key, f"{key} 1, {key}", 1)
+    found = read_request(text.encode())
+    if found is not None:
+        assert found == Request.from_dict(decode_json(text))
+        assert repr(found) == repr(Request.from_dict(decode_json(text)))
 
 
 def test_a_schema_with_another_keyword_has_no_quick_check(

@@ -6,7 +6,7 @@ import gzip
 import importlib
 import io
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, cast
 
 from engine.errors import DocumentError
 
@@ -61,7 +61,7 @@ class _ZstdReader(io.RawIOBase):
         self.unpacked = b"".join(pieces)
 
 
-def writer(path: Path, name: str, *, append: bool = False) -> TextIO:
+def writer(path: Path, name: str, *, append: bool = False) -> BinaryIO:
     """A file that is packed as its future name says.
 
     Raises:
@@ -69,10 +69,10 @@ def writer(path: Path, name: str, *, append: bool = False) -> TextIO:
         OSError: it can't be written.
     """
     if name.endswith(".gz"):
-        return cast(TextIO, gzip.open(path, "wt", encoding="utf-8"))
+        return cast(BinaryIO, gzip.open(path, "wb"))
     if name.endswith(".zst"):
-        return cast(TextIO, _zstandard(name).open(path, "wt", encoding="utf-8"))
-    return path.open("a" if append else "w", encoding="utf-8")
+        return cast(BinaryIO, _zstandard(name).open(path, "wb"))
+    return path.open("ab" if append else "wb")
 
 
 def faults() -> tuple[type[Exception], ...]:
