@@ -38,6 +38,7 @@ class ProgramsHook(BuildHookInterface):  # type: ignore[type-arg]
 
 def _write_programs(folder: Path) -> None:
     from engine import cache
+    from engine.cel import grammar
     from engine.plan import signatures
     from engine.policy.compiler import compile_policy
     from engine.policy.image import image
@@ -50,3 +51,5 @@ def _write_programs(folder: Path) -> None:
         if packed is not None:
             name = cache.shipped_name(Path(entry.path).read_bytes())
             (folder / name).write_bytes(packed)
+    name, content = grammar.pack()
+    (folder / name).write_bytes(content)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from engine.errors import RequestError
+from engine.cel.limits import setting
 
 STEPS = 10_000_000
 """Steps that a decision may take unless told otherwise; a second of work or two."""
@@ -26,12 +25,7 @@ def steps_allowed() -> int:
     Raises:
         RequestError: ENGINE_STEPS is not a whole number from 1.
     """
-    text = os.environ.get("ENGINE_STEPS")
-    if text is None:
-        return STEPS
-    if not (text.isascii() and text.isdigit() and int(text[:18]) > 0):
-        raise RequestError(f"ENGINE_STEPS: expected a whole number from 1, found {text[:40]!r}")
-    return int(text[:18])
+    return setting("ENGINE_STEPS", STEPS)
 
 
 class Budget:

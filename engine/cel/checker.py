@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from engine.cel import ast
 from engine.cel import types as t
 from engine.cel.functions import Function, Overload, functions
-from engine.cel.parser import CelSyntaxError, ExpressionLimits, parse
+from engine.cel.parser import CelSyntaxError, parse
 from engine.cel.types import DYN, Kind, ObjectType, Substitution, Type
 from engine.errors import near
 from engine.records import field, record
@@ -106,26 +106,23 @@ class CelCheckError(ValueError):
         self.faults = faults
 
 
-DEFAULT_LIMITS = ExpressionLimits()
-
-
-def check(text: str, environment: Environment, limits: ExpressionLimits = DEFAULT_LIMITS) -> Checked:
+def check(text: str, environment: Environment) -> Checked:
     """Parse and type-check `text`.
 
     Raises:
         CelCheckError: with every fault found.
     """
-    return check_parsed(text, parse_checked(text, limits), environment)
+    return check_parsed(text, parse_checked(text), environment)
 
 
-def parse_checked(text: str, limits: ExpressionLimits = DEFAULT_LIMITS) -> ast.Node:
+def parse_checked(text: str) -> ast.Node:
     """Parse `text`.
 
     Raises:
         CelCheckError: it is not CEL.
     """
     try:
-        return parse(text, limits)
+        return parse(text)
     except CelSyntaxError as error:
         raise CelCheckError((Fault(error.message, error.offset, error.hint),)) from None
 

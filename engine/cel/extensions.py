@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from engine.cel.limits import LONGEST_VALUE
 from engine.cel.literals import INT_MAX, INT_MIN
 from engine.cel.values import (
     CelError,
@@ -32,8 +33,6 @@ from engine.cel.values import (
 )
 
 Implementation = Callable[..., Value]
-
-_MAX_RANGE = 1_000_000
 
 
 def no_overload(name: str, *arguments: Value) -> CelError:
@@ -481,8 +480,8 @@ def _flatten(values: list[Value]) -> list[Value]:
 
 def _range(count: Value) -> list[Value]:
     _want("lists.range", count, int)
-    if count > _MAX_RANGE:
-        raise CelError(f"lists.range({count}): more than {_MAX_RANGE} elements")
+    if count > LONGEST_VALUE:
+        raise CelError(f"lists.range({count}): more than {LONGEST_VALUE} elements")
     return list(range(count))
 
 

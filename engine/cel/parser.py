@@ -7,15 +7,12 @@ literals out of range, unknown escapes, macros without a variable. Macros become
 from __future__ import annotations
 
 import re
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import celpy
-from lark import Lark, Token
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from engine.cel import ast
+from engine.cel import ast, grammar
+from engine.cel.limits import EXPRESSION_DEPTH, EXPRESSION_LENGTH
 from engine.cel.literals import (
     LiteralError,
     decode_bytes,
@@ -25,7 +22,6 @@ from engine.cel.literals import (
     decode_uint,
 )
 from engine.cel.types import BOOL, BYTES, DOUBLE, INT, NULL, STRING, UINT
-from engine.records import record
 
 RESERVED = frozenset(
     [
@@ -56,14 +52,6 @@ SORT_BY_KEYS = "@sortByAssociatedKeys"
 _GAP = re.compile(r"(?:\s|//[^\n]*)*")
 
 
-@record
-class ExpressionLimits:
-    """What an expression may cost before it is refused: characters, and levels of its syntax tree."""
-
-    length: int = 32_768
-    depth: int = 100
-
-
 class CelSyntaxError(ValueError):
     """An expression that is not CEL: `offset` is where, counted in characters from its start."""
 
@@ -74,50 +62,23 @@ class CelSyntaxError(ValueError):
         self.hint = hint
 
 
-DEFAULT_LIMITS = ExpressionLimits()
-
-
-def parse(text: str, limits: ExpressionLimits = DEFAULT_LIMITS) -> ast.Node:
+def parse(text: str) -> ast.Node:
     """The syntax tree of `text`.
 
     Raises:
         CelSyntaxError: not CEL, or over a limit.
     """
-    if len(text) > limits.length:
+    if len(text) > EXPRESSION_LENGTH:
         raise CelSyntaxError(
-            f"an expression of {len(text)} characters, at most {limits.length} are allowed", 0
+            f"an expression of {len(text)} characters, at most {EXPRESSION_LENGTH} are allowed", 0
         )
     if not _GAP.sub("", text, count=1):
         raise CelSyntaxError("the expression is empty", 0)
     try:
-        tree = _grammar().parse(text)
+        tree = grammar.parser().parse(text)
     except UnexpectedInput as error:
         raise _syntax_error(error, text) from None
-    return _Reader(text, limits).read(tree, 0)
-
-
-@cache
-def _grammar() -> Lark:
-    """cel-python's grammar in a parser of our own.
-
-    cel-python keeps one parser for the whole process, tied to one of its runners, and its `true` and
-    `false` lose their place; the options here are otherwise its own.
-    """
-    grammar = (Path(celpy.__file__).parent / "cel.lark").read_text(encoding="utf-8")
-    return Lark(
-        grammar,
-        parser="lalr",
-        start="expr",
-        g_regex_flags=re.M,
-        lexer_callbacks={"IDENT": _bool_literal},
-        propagate_positions=True,
-        maybe_placeholders=False,
-        priority="invert",
-    )
-
-
-def _bool_literal(token: Token) -> Token:
-    return Token.new_borrow_pos("BOOL_LIT", token.value, token) if token in ("true", "false") else token
+    return _Reader(text).read(tree, 0)
 
 
 def _syntax_error(error: UnexpectedInput, text: str) -> CelSyntaxError:
@@ -142,17 +103,16 @@ def _syntax_error(error: UnexpectedInput, text: str) -> CelSyntaxError:
 class _Reader:
     """Reads one parse tree; `depth` counts levels of the syntax tree that it makes."""
 
-    def __init__(self, text: str, limits: ExpressionLimits) -> None:
+    def __init__(self, text: str) -> None:
         self.text = text
-        self.limits = limits
 
     def read(self, tree: Any, depth: int) -> ast.Node:
         # Most of a parse tree is chains of rules with one child each; they mean nothing.
         while len(tree.children) == 1 and tree.data in _PASS_THROUGH:
             tree = tree.children[0]
-        if depth > self.limits.depth:
+        if depth > EXPRESSION_DEPTH:
             raise CelSyntaxError(
-                f"nested deeper than {self.limits.depth} levels", tree.meta.start_pos, "use a variable"
+                f"nested deeper than {EXPRESSION_DEPTH} levels", tree.meta.start_pos, "use a variable"
             )
         method = getattr(self, f"_{tree.data}")
         node: ast.Node = method(tree, depth + 1)

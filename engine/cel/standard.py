@@ -16,6 +16,7 @@ from typing import Any
 
 from engine.cel import extensions
 from engine.cel.extensions import no_overload
+from engine.cel.limits import LONGEST_VALUE
 from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
 from engine.cel.values import (
     CelError,
@@ -32,10 +33,6 @@ from engine.cel.values import (
     type_name,
 )
 from engine.errors import quote
-
-LONGEST_TEXT = 1_000_000
-LONGEST_LIST = 1_000_000
-"""Characters, bytes or elements that one value may have when an expression makes it."""
 
 _LONGEST_DURATION = datetime.timedelta(seconds=315_576_000_000)
 
@@ -129,9 +126,8 @@ def divide_doubles(first: float, second: float) -> float:
 
 def concat(first: Value, second: Value) -> Value:
     """Two texts, two byte strings or two lists joined."""
-    most = LONGEST_LIST if isinstance(first, list) else LONGEST_TEXT
-    if len(first) + len(second) > most:
-        raise CelError(f"a {type_name(first)} longer than {most}")
+    if len(first) + len(second) > LONGEST_VALUE:
+        raise CelError(f"a {type_name(first)} longer than {LONGEST_VALUE}")
     return first + second
 
 

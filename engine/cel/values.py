@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from keyword import iskeyword
 from typing import Any
 
+from engine.cel.limits import LARGEST_RESULT
 from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
 from engine.records import record
 
@@ -79,10 +80,6 @@ def object_class(name: str, fields: Iterable[str]) -> type[ObjectValue]:
     exec(f"def __init__(self{parameters}):\n{stores or ' pass'}", names)
     made.__init__ = names["__init__"]  # type: ignore[method-assign]
     return made
-
-
-LARGEST_RESULT = 1_000_000
-"""Elements that a value may have when it leaves an expression; parts that it shares count anew."""
 
 
 def limited(value: Value) -> Value:

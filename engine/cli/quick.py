@@ -20,6 +20,7 @@ _OPTIONS = {
     "--request",
     "--input",
     "--policy",
+    "--policies",
     "--format",
 }
 _OTHERS_SETTINGS = ("ENGINE_POLICIES", "_ENGINE_COMPLETE")
@@ -34,12 +35,13 @@ def run(arguments: Sequence[str]) -> int | None:
     from engine.decide import load_policy
     from engine.render import Screen, render
 
-    policy = given.pop("policy", "sharding")
+    policy, policies = given.pop("policy", "sharding"), given.pop("policies", None)
+    use_cache = given.pop("no-cache", None) is None
     sources = Sources(**given)
     if sources.contradiction() is not None:
         return None
     asked = read_request(sources)
-    loaded = load_policy(policy)
+    loaded = load_policy(policy, policies, use_cache=use_cache)
     with asked.located():
         decision = loaded.decide(asked.request)
     try:
@@ -52,13 +54,17 @@ def run(arguments: Sequence[str]) -> int | None:
 
 
 def _read(arguments: Sequence[str]) -> dict[str, str] | None:
-    """The options' values by name, of pairs of known options and plain values."""
-    if len(arguments) % 2 == 0 or arguments[0] != "eval" or any(map(os.environ.get, _OTHERS_SETTINGS)):
+    """The options' values by name, of known options given once with plain values, and `--no-cache`."""
+    if not arguments or arguments[0] != "eval" or any(map(os.environ.get, _OTHERS_SETTINGS)):
         return None
     given: dict[str, str] = {}
-    for option, value in zip(arguments[1::2], arguments[2::2], strict=True):
+    rest = iter(arguments[1:])
+    for option in rest:
+        value = "yes" if option == "--no-cache" else next(rest, "")
         name = option[2:]
-        if option not in _OPTIONS or name in given or not value or (value[0] == "-" and value != "-"):
+        if name in given or not value or (value[0] == "-" and value != "-"):
+            return None
+        if option not in _OPTIONS and option != "--no-cache":
             return None
         given[name] = value
     return given if given.pop("format", None) == "json" else None

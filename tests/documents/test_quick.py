@@ -143,7 +143,7 @@ def test_registries_are_read_straight(history: list[dict[str, Any]]) -> None:
 def test_changed_registries(
     history: list[dict[str, Any]], position: int, seed: int, changes: int, twice: bool
 ) -> None:
-    """What is read straight is what the readers with words make of it; what they refuse is not read at all."""
+    """What is read straight is what the readers with words make of it; what they refuse is not read."""
     document: Any = history[position]
     rng = random.Random(seed)
     for _ in range(changes):
