@@ -12,12 +12,15 @@ import argparse
 import gc
 import gzip
 import json
+import multiprocessing
 import random
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,45 @@ def wide_request(devices: int) -> engine.Request:
             "quantization": "bf16",
         }
     )
+
+
+def rego_seconds(devices: int, seconds: float) -> float | None:
+    """Median seconds of the same choice in Rego (sharding.rego), by regopy; without a plan and words.
+
+    In a process of its own: regopy and C++ CEL can't be used in one. None where regopy isn't installed.
+    """
+    if find_spec("regopy") is None:
+        return None
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_rego_seconds, devices, seconds).result()
+
+
+def _rego_seconds(devices: int, seconds: float) -> float:
+    from regopy import Interpreter
+
+    interpreter = Interpreter()
+    interpreter.add_module("sharding", (TOP / "benchmarks" / "sharding.rego").read_text(encoding="utf-8"))
+
+    def decide(request: engine.Request) -> Any:
+        inventory, model = request.inventory, request.model
+        assert inventory is not None
+        assert model is not None
+        interpreter.set_input(
+            {
+                "devices": [
+                    {"kind": each.kind, "memory_bytes": each.memory_bytes, "available": each.available}
+                    for each in inventory.devices
+                ],
+                "interconnects": [],
+                "params": model.params,
+                "bits": 16,
+            }
+        )
+        return interpreter.query("data.sharding.decision")
+
+    request = wide_request(devices)
+    assert '"pipeline-parallel"' in str(decide(request))
+    return per_decision(decide, [request], seconds)
 
 
 def per_decision(
@@ -99,7 +141,15 @@ def main() -> None:
                 continue  # minutes
             took = per_decision(decide, work, seconds)
             floor = floor or took
-            print(f"  {name:24}{1 / took:>14,.0f}{took * 1e6:>13,.1f} µs{took / floor:>18,.1f}")
+            print(line(name, took, floor))
+        devices = work[0].inventory.devices if len(work) == 1 and work[0].inventory else ()
+        if 0 < len(devices) <= 1_000 and (took_rego := rego_seconds(len(devices), seconds)):
+            print(line("regopy", took_rego, floor or took_rego))
+
+
+def line(name: str, took: float, floor: float) -> str:
+    """A row of the table."""
+    return f"  {name:24}{1 / took:>14,.0f}{took * 1e6:>13,.1f} µs{took / floor:>18,.1f}"
 
 
 if __name__ == "__main__":

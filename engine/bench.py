@@ -30,6 +30,15 @@ class Cost:
 
 
 @record
+class MatchCost:
+    """One match: how often it was chosen, and seconds that its own expressions took, chosen or not."""
+
+    id: str
+    chosen: int
+    seconds: float
+
+
+@record
 class Bench:
     """What was measured; times in seconds, each decision's the best of some rounds."""
 
@@ -38,6 +47,7 @@ class Bench:
     compile: float
     decide_p50: float
     decide_p99: float
+    matches: tuple[MatchCost, ...]
     costs: tuple[Cost, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,6 +57,14 @@ class Bench:
             "requests": self.requests,
             "compile_us": self.compile * 1e6,
             "decide_us": {"p50": self.decide_p50 * 1e6, "p99": self.decide_p99 * 1e6},
+            "matches": [
+                {
+                    "id": match.id,
+                    "chosen": match.chosen,
+                    "us_per_decision": match.seconds * 1e6 / self.requests,
+                }
+                for match in self.matches
+            ],
             "expressions": [
                 {
                     "name": cost.name,
@@ -76,7 +94,7 @@ def measure(reference: str, policies: Sequence[str], requests: Sequence[Request]
         compile_,
         times[len(times) // 2],
         times[min(len(times) - 1, len(times) * 99 // 100)],
-        _profile(policy, requests),
+        *_profile(policy, requests),
     )
 
 
@@ -86,37 +104,50 @@ def _timed(function: Callable[[Request], Any], request: Request) -> float:
     return time.perf_counter() - start
 
 
-def _profile(policy: Policy, requests: Sequence[Request]) -> tuple[Cost, ...]:
-    """Each expression's own time, as the compiled runtime takes for it one by one; dearest first."""
+def _profile(policy: Policy, requests: Sequence[Request]) -> tuple[tuple[MatchCost, ...], tuple[Cost, ...]]:
+    """The time of each match, in their order, and of each expression, dearest first.
+
+    It is their own time, as the compiled runtime takes for them one by one: what a variable takes is its own.
+    """
     compiled = policy.compiled
     clock = _Clock(compiled.objects)
     evaluator = Evaluator(compiled, clock)
+    chosen_ids: list[str | None] = []
     for request in requests:
         chosen = policy.decide(request)
+        chosen_ids.append(chosen.match_id)
         for name, decision in chosen.auto.items():
             request = request.with_inputs(**{name: decision.output})
         try:
             evaluator.decide(request, explain=False)
         except EngineError:
             continue
-    costs = [
-        Cost(name, str(expression.place()), *clock.spent[expression.checked.root])
-        for name, expression in _expressions(compiled)
-        if expression.checked.root in clock.spent
-    ]
-    return tuple(sorted(costs, key=lambda cost: -cost.seconds))
+    costs: list[Cost] = []
+    matches: dict[str, float] = {}
+    for match, name, expression in _expressions(compiled):
+        count, seconds = clock.spent.get(expression.checked.root, (0, 0.0))
+        if count:
+            costs.append(Cost(name, str(expression.place()), count, seconds))
+        if match is not None:
+            matches[match] = matches.get(match, 0.0) + seconds
+    return (
+        tuple(MatchCost(match, chosen_ids.count(match), seconds) for match, seconds in matches.items()),
+        tuple(sorted(costs, key=lambda cost: -cost.seconds)),
+    )
 
 
-def _expressions(policy: CompiledPolicy) -> list[tuple[str, Expression]]:
-    """A policy's expressions by names that people know."""
-    found: list[tuple[str, Expression]] = []
+def _expressions(policy: CompiledPolicy) -> list[tuple[str | None, str, Expression]]:
+    """A policy's expressions by names that people know, and the matches that they belong to."""
+    found: list[tuple[str | None, str, Expression]] = []
 
     def walk(rule: CompiledRule) -> None:
-        found.extend((f"variables.{name}", each.expression) for name, each in rule.variables.items())
+        found.extend((None, f"variables.{name}", each.expression) for name, each in rule.variables.items())
         for match in rule.matches:
             parts = {"condition": match.condition, "output": match.output, "explanation": match.explanation}
             parts |= {f"arguments.{name}": each for name, each in match.arguments.items()}
-            found.extend((f"{match.id}: {name}", each) for name, each in parts.items() if each is not None)
+            for name, each in parts.items():
+                if each is not None:
+                    found.append((match.id, f"{match.id}: {name}", each))
             if match.rule is not None:
                 walk(match.rule)
 

@@ -72,6 +72,8 @@ def from_celpy(value: Native) -> Value:
     return decode(value) if decode else value
 
 
+_EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
+
 _DECODERS: dict[type, Callable[[Any], Value]] = {
     celtypes.BoolType: bool,
     celtypes.IntType: int,
@@ -83,10 +85,7 @@ _DECODERS: dict[type, Callable[[Any], Value]] = {
     celtypes.MapType: lambda value: mapping(
         (from_celpy(key_value(key)), from_celpy(element)) for key, element in value.items()
     ),
-    celtypes.TimestampType: lambda value: (
-        datetime.datetime.fromtimestamp(0, datetime.UTC)
-        + (value - datetime.datetime.fromtimestamp(0, datetime.UTC))
-    ),
+    celtypes.TimestampType: lambda value: _EPOCH + (value - _EPOCH),
     celtypes.DurationType: lambda value: datetime.timedelta(value.days, value.seconds, value.microseconds),
 }
 
@@ -152,6 +151,8 @@ def _divide(first: Any, second: Any) -> Any:
 def _modulo(first: Any, second: Any) -> Any:
     if isinstance(first, celtypes.DoubleType):
         raise TypeError
+    if isinstance(first, celtypes.IntType) and second == -1:
+        operator.neg(first)  # CEL's remainder is an error where its quotient is
     return operator.mod(first, second)
 
 
@@ -288,14 +289,16 @@ def _to_bytes(value: Native) -> Native:
 
 def _to_timestamp(value: Native) -> Native:
     if type(value) is celtypes.IntType:
-        return celtypes.TimestampType(datetime.datetime.fromtimestamp(int(value), datetime.UTC))
+        return celtypes.TimestampType(_EPOCH + datetime.timedelta(seconds=int(value)))
     if type(value) not in (celtypes.StringType, celtypes.TimestampType):
         raise TypeError
     return celtypes.TimestampType(value)
 
 
 def _to_duration(value: Native) -> Native:
-    if type(value) not in (celtypes.StringType, celtypes.DurationType):
+    if type(value) is celtypes.StringType:
+        return celtypes.DurationType(standard.to_duration(str(value)))
+    if type(value) is not celtypes.DurationType:
         raise TypeError
     return celtypes.DurationType(value)
 

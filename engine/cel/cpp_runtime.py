@@ -67,6 +67,7 @@ _LISTS_OF_OUR_OWN = frozenset(
     | {"lists.range"}
 )
 _SOMETIMES_LISTS = frozenset({"indexOf", "lastIndexOf", "reverse"})
+_ANY_MAP = cel.Type.Map(cel.Type.DYN, cel.Type.DYN)
 _STATUS = re.compile(r"\A(?:[A-Z_]+: )+")
 _MISSING_NAME = re.compile(r'No value with name "(?P<name>[^"]+)" found')
 
@@ -117,7 +118,7 @@ class CelCppRuntime:
             return Uint(value.value)
         if isinstance(value, Message):
             return self.messages.decode(value)
-        return value
+        return Uint(value) if type_ == t.UINT else value
 
     def _environment(self, environment: Environment) -> Any:
         cached = self.environments.get(id(environment))
@@ -227,12 +228,13 @@ def _own_functions() -> list[Any]:
             _registered(name, overload),
             [
                 cel.Overload(
-                    _registered(name, overload) + "_overload",
+                    f"{_registered(name, overload)}_overload_{number}",
                     _loose(overload.result),
-                    [_loose(parameter) for parameter in overload.parameters],
+                    parameters,
                     False,
                     impl=_calling(implementation(name, overload.signature)),
                 )
+                for number, parameters in enumerate(_typings(overload))
             ],
         )
         for name, overload in _own_overloads()
@@ -246,6 +248,15 @@ def _own_overloads() -> Iterator[tuple[str, Overload]]:
                 yield name, overload
 
 
+def _typings(overload: Overload) -> list[list[Any]]:
+    """C++ parameters of an overload: what may be anything is spelt out, since a call finds no `dyn`."""
+    first, *rest = (_loose(parameter) for parameter in overload.parameters)
+    if cel.Type.DYN not in rest:
+        return [[first, *rest]]
+    anything = [*_CEL_TYPES.values(), cel.Type.NULL, cel.Type.List(cel.Type.DYN), _ANY_MAP]
+    return [[first, each] for each in anything]
+
+
 def _loose(type_: Type) -> Any:
     """The C++ type that takes all that `type_` may be: a list of anything, a scalar, anything."""
     if type_.kind is Kind.LIST:
@@ -255,9 +266,26 @@ def _loose(type_: Type) -> Any:
 
 def _calling(function: Callable[..., Value]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
-        return function(*(_argument(argument) for argument in arguments))
+        return _result(function(*(_argument(argument) for argument in arguments)))
 
     return call
+
+
+def _result(value: Value) -> Any:
+    """What C++ CEL takes from a function: where a value's type would be lost, its message."""
+    if isinstance(value, list):
+        return [_result(element) for element in value]
+    if isinstance(value, Uint):
+        return wrappers_pb2.UInt64Value(value=value)
+    if isinstance(value, datetime.datetime):
+        moment = timestamp_pb2.Timestamp()
+        moment.FromDatetime(value)
+        return moment
+    if isinstance(value, datetime.timedelta):
+        length = duration_pb2.Duration()
+        length.FromTimedelta(value)
+        return length
+    return value
 
 
 def _argument(value: Any) -> Value:

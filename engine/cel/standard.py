@@ -112,6 +112,8 @@ def modulo_ints(first: int, second: int) -> int:
     """The remainder of 64-bit ints, with the sign of `first`."""
     if second == 0:
         raise CelError("modulus by zero")
+    if second == -1:
+        checked_int(-first)  # CEL's remainder is an error where its quotient is
     return abs(first) % abs(second) * (-1 if first < 0 else 1)
 
 
@@ -358,10 +360,12 @@ def to_int(value: Value) -> int:
 def to_uint(value: Value) -> Uint:
     """`uint(value)`."""
     if isinstance(value, str):
+        if value[:1] in ("+", "-"):
+            raise CelError(f"uint: can't read {value[:40]!r}")
         return Uint(_parse_integer(value, 0, UINT_MAX, "uint"))
     if not is_number(value):
         raise no_overload("uint", value)
-    if not -1 < value < UINT_MAX + 1:
+    if not 0 <= value < UINT_MAX + 1:
         raise CelError("range error: the number does not fit a uint")
     return Uint(math.trunc(value))
 
@@ -495,6 +499,8 @@ def _zone(name: str) -> datetime.tzinfo:
     if found:
         offset = datetime.timedelta(hours=int(found[2]), minutes=int(found[3]))
         return datetime.timezone(-offset if found[1] == "-" else offset)
+    if not name:  # Go's and C++'s word for UTC
+        return datetime.UTC
     from zoneinfo import ZoneInfo
 
     try:

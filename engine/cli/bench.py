@@ -49,7 +49,7 @@ _REQUESTS = [
 def command(
     policy: str, requests: str | None, inputs: str | None, policies: tuple[str, ...], form: str
 ) -> int:
-    """Measure what a policy costs: to compile, to decide, and by expression.
+    """Measure what a policy costs: to compile, to decide, by match and by expression.
 
     The times of expressions are of each by itself; in one function they take less.
     """
@@ -83,9 +83,18 @@ def _text(found: Bench) -> str:
         f"decide p50   {found.decide_p50 * 1e6:10.1f} µs",
         f"decide p99   {found.decide_p99 * 1e6:10.1f} µs",
         "",
+        f"{'match':48}{'chosen':>11}{'µs a decision':>16}",
+    ]
+    for match in found.matches:
+        rows.append(f"{_short(match.id):48}{match.chosen:>11}{match.seconds * 1e6 / found.requests:>16.2f}")
+    rows += [
+        "",
         f"{'expression':48}{'evaluated':>11}{'µs a decision':>16}",
     ]
     for cost in found.costs:
-        name = cost.name if len(cost.name) <= 47 else cost.name[:46] + "…"
-        rows.append(f"{name:48}{cost.count:>11}{cost.seconds * 1e6 / found.requests:>16.2f}")
+        rows.append(f"{_short(cost.name):48}{cost.count:>11}{cost.seconds * 1e6 / found.requests:>16.2f}")
     return "\n".join(rows)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 47 else name[:46] + "…"

@@ -18,6 +18,10 @@ def test_the_shipped_policy(run: Run) -> None:
     needed = next(each for each in found["expressions"] if each["name"] == "variables.needed")
     assert needed["count"] == 30
     assert "policies/sharding/1.0.0.yaml:" in needed["place"]
+    matches = {each["id"]: each["chosen"] for each in found["matches"]}
+    assert list(matches)[:2] == ["nothing-available", "single-device"]
+    assert sum(matches.values()) == 30
+    assert all(each["us_per_decision"] > 0 for each in found["matches"] if each["chosen"])
     costs = [each["us_per_decision"] for each in found["expressions"]]
     assert costs == sorted(costs, reverse=True)
 
