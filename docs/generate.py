@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +12,13 @@ import click
 
 from engine.cel.functions import MACROS, functions
 from engine.cel.names import RUNTIMES
+from engine.checking import check_paths
 from engine.cli.app import engine
+from engine.policy.checks import Check, checks
+from engine.render import findings
 
 DOCS = Path(__file__).resolve().parent
+EXAMPLES = DOCS.parent / "tests" / "data" / "checks"
 sys.path.insert(0, str(DOCS.parent))
 
 
@@ -111,8 +117,10 @@ def _commands() -> Iterator[str]:
         ["engine", "eval"],
         ["engine", "batch"],
         ["engine", "bench"],
+        ["engine", "check"],
         ["engine", "policies"],
         ["engine", "policies", "show"],
+        ["engine", "policies", "lock"],
     ):
         yield ""
         yield f"## `{' '.join(words)}`"
@@ -137,8 +145,95 @@ def _context(command: click.Command, name: str, parent: click.Context | None) ->
     return command.make_context(name, [], parent, resilient_parsing=True, terminal_width=80)
 
 
-PAGES = {"functions.md": functions_page, "cli.md": cli_page, "conformance.md": conformance_page}
+def check_pages() -> dict[str, str]:
+    """A page a check, and one that lists them."""
+    pages = {"checks/README.md": "\n".join(_check_list()) + "\n"}
+    for check in checks().values():
+        pages[f"checks/{check.code}.md"] = "\n".join(_check(check)) + "\n"
+    return pages
+
+
+def _check_list() -> Iterator[str]:
+    yield "# Checks"
+    yield ""
+    yield "What `engine check` finds. An error makes a policy unusable; a warning is silenced by a comment with"
+    yield "its code on its line, on the line of its key, or on a line of its own above:"
+    yield "`# engine: ignore W203, W206`. These pages are made by `python docs/generate.py`."
+    yield ""
+    yield "| code | name | severity | what is found |"
+    yield "|---|---|---|---|"
+    for check in checks().values():
+        summary = _words(check)[0]
+        yield f"| [{check.code}]({check.code}.md) | {check.name} | {check.severity} | {summary} |"
+
+
+def _check(check: Check) -> Iterator[str]:
+    summary, why = _words(check)
+    yield f"# {check.code} {check.name}"
+    yield ""
+    yield f"**{summary}**"
+    yield ""
+    yield why
+    examples = EXAMPLES / check.code
+    for which in ("bad", "good"):
+        yield ""
+        yield f"## {which.capitalize()}"
+        for path in example_files(examples, which):
+            name = path.relative_to(examples / which) if path.parent != examples else Path("quota.yaml")
+            yield ""
+            yield f"```yaml\n# {name.as_posix()}\n{path.read_text(encoding='utf-8').rstrip()}\n```"
+        if which == "bad":
+            yield ""
+            yield f"```\n{_checked(examples)}\n```"
+    yield ""
+    yield "## Silencing"
+    yield ""
+    if check.severity == "error":
+        yield "An error can't be silenced: the policy would not decide, or not as it says."
+    else:
+        yield f"`# engine: ignore {check.code}` at the end of the line, or on a line of its own above it."
+
+
+def _words(check: Check) -> tuple[str, str]:
+    """The first line of the docstring of a check's module, and the rest."""
+    name = next(n for n in _modules() if n.startswith(check.code.lower()))
+    docstring = importlib.import_module(f"engine.policy.checks.{name}").__doc__ or ""
+    summary, _, why = docstring.strip().partition("\n\n")
+    return summary, why
+
+
+def _modules() -> Iterator[str]:
+    package = importlib.import_module("engine.policy.checks")
+    return (module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def example_files(examples: Path, which: str) -> list[Path]:
+    """The files of a check's example: one file, or those of a folder."""
+    alone = examples / f"{which}.yaml"
+    if alone.exists():
+        return [alone]
+    return sorted(path for path in (examples / which).rglob("*") if path.is_file())
+
+
+def _checked(examples: Path) -> str:
+    """What is found in the bad example, as it is printed."""
+    alone = (examples / "bad.yaml").exists()
+    found = findings.text(check_paths([examples / ("bad.yaml" if alone else "bad")]))
+    here = f"{examples}/bad.yaml" if alone else f"{examples}/bad/"
+    return found.replace(here, "quota.yaml" if alone else "").rstrip().rpartition("\n\n")[0]
+
+
+def pages() -> dict[str, str]:
+    """All pages that are made here, by their paths in docs."""
+    return {
+        "functions.md": functions_page(),
+        "cli.md": cli_page(),
+        "conformance.md": conformance_page(),
+        **check_pages(),
+    }
+
 
 if __name__ == "__main__":
-    for name, page in PAGES.items():
-        (DOCS / name).write_text(page(), encoding="utf-8")
+    for name, page in pages().items():
+        (DOCS / name).parent.mkdir(exist_ok=True)
+        (DOCS / name).write_text(page, encoding="utf-8")

@@ -12,7 +12,7 @@ from engine.cel.runtime import Program
 from engine.decide import Policy, load_policy
 from engine.errors import EngineError
 from engine.evaluate import Evaluator
-from engine.policy import CompiledPolicy, CompiledRule, Expression
+from engine.policy.compiled import uses
 from engine.records import record
 from engine.request import Request
 
@@ -124,35 +124,16 @@ def _profile(policy: Policy, requests: Sequence[Request]) -> tuple[tuple[MatchCo
             continue
     costs: list[Cost] = []
     matches: dict[str, float] = {}
-    for match, name, expression in _expressions(compiled):
-        count, seconds = clock.spent.get(expression.checked.root, (0, 0.0))
+    for use in uses(compiled):
+        count, seconds = clock.spent.get(use.expression.checked.root, (0, 0.0))
         if count:
-            costs.append(Cost(name, str(expression.place()), count, seconds))
-        if match is not None:
-            matches[match] = matches.get(match, 0.0) + seconds
+            costs.append(Cost(use.name, str(use.expression.place()), count, seconds))
+        if use.match is not None:
+            matches[use.match.id] = matches.get(use.match.id, 0.0) + seconds
     return (
         tuple(MatchCost(match, chosen_ids.count(match), seconds) for match, seconds in matches.items()),
         tuple(sorted(costs, key=lambda cost: -cost.seconds)),
     )
-
-
-def _expressions(policy: CompiledPolicy) -> list[tuple[str | None, str, Expression]]:
-    """A policy's expressions by names that people know, and the matches that they belong to."""
-    found: list[tuple[str | None, str, Expression]] = []
-
-    def walk(rule: CompiledRule) -> None:
-        found.extend((None, f"variables.{name}", each.expression) for name, each in rule.variables.items())
-        for match in rule.matches:
-            parts = {"condition": match.condition, "output": match.output, "explanation": match.explanation}
-            parts |= {f"arguments.{name}": each for name, each in match.arguments.items()}
-            for name, each in parts.items():
-                if each is not None:
-                    found.append((match.id, f"{match.id}: {name}", each))
-            if match.rule is not None:
-                walk(match.rule)
-
-    walk(policy.rule)
-    return found
 
 
 class _Clock(CompiledRuntime):

@@ -38,10 +38,16 @@ class Problem:
     path: Path | None = None
     at_key: bool = False
     """The key at `path` is meant, not its value."""
+    code: str | None = None
+    """The check that finds it (engine.policy.checks), where it is a policy's fault."""
 
     def at(self, place: Place | None) -> Problem:
         """The same problem with a place, if it has none yet."""
         return self if self.place is not None or place is None else replace(self, place=place)
+
+    def coded(self, code: str) -> Problem:
+        """The same problem with the code of a check, if it has none yet."""
+        return self if self.code is not None else replace(self, code=code)
 
     def under(self, path: Path) -> Problem:
         """The same problem, found in a part of a document that stands at `path`."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import cli_page, conformance_page, functions_page
+from docs.generate import check_pages, cli_page, conformance_page, functions_page
 from tests.conftest import TOP, Run
 
 
@@ -21,6 +21,13 @@ def test_the_conformance_page_is_current() -> None:
     assert page == conformance_page(), "run python docs/generate.py"
 
 
+def test_the_pages_of_checks_are_current() -> None:
+    pages = check_pages()
+    for name, page in pages.items():
+        assert (TOP / "docs" / name).read_text(encoding="utf-8") == page, "run python docs/generate.py"
+    assert len(list((TOP / "docs" / "checks").iterdir())) == len(pages)
+
+
 def test_the_command_line_page_knows_every_option() -> None:
     """Word for word it depends on the version of click."""
     words = set((TOP / "docs" / "cli.md").read_text(encoding="utf-8").split())
@@ -28,7 +35,7 @@ def test_the_command_line_page_knows_every_option() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", sorted([TOP / "README.md", *(TOP / "docs").glob("*.md")]), ids=lambda p: p.name
+    "page", sorted([TOP / "README.md", *(TOP / "docs").rglob("*.md")]), ids=lambda p: p.name
 )
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([\w./-]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))

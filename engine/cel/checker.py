@@ -96,6 +96,8 @@ class Fault:
     message: str
     offset: int
     hint: str | None = None
+    code: str = "E104"
+    """The code of the check that it belongs to (engine.policy.checks)."""
 
 
 class CelCheckError(ValueError):
@@ -124,7 +126,7 @@ def parse_checked(text: str) -> ast.Node:
     try:
         return parse(text)
     except CelSyntaxError as error:
-        raise CelCheckError((Fault(error.message, error.offset, error.hint),)) from None
+        raise CelCheckError((Fault(error.message, error.offset, error.hint, "E101"),)) from None
 
 
 def check_parsed(text: str, root: ast.Node, environment: Environment) -> Checked:
@@ -155,8 +157,8 @@ class _Checker:
         self.faults: list[Fault] = []
         self.fresh = 0
 
-    def fault(self, message: str, offset: int, hint: str | None = None) -> Type:
-        self.faults.append(Fault(message, offset, hint))
+    def fault(self, message: str, offset: int, hint: str | None = None, code: str = "E104") -> Type:
+        self.faults.append(Fault(message, offset, hint, code))
         return DYN  # what depends on it is not reported again
 
     def visit(self, node: ast.Node, scope: Locals) -> Type:
@@ -175,7 +177,9 @@ class _Checker:
         if found is not None:
             return found
         known = {*scope, *self.environment.variables, *self.environment.namespaces(), *_TYPE_NAMES}
-        return self.fault(f"undeclared reference to '{node.name}'", node.position, near(node.name, known))
+        return self.fault(
+            f"undeclared reference to '{node.name}'", node.position, near(node.name, known), "E102"
+        )
 
     def global_name(self, node: ast.Node, name: str) -> Type | None:
         declared = self.environment.variables.get(name)
@@ -222,6 +226,7 @@ class _Checker:
             f"undeclared {singular.get(namespace, namespace)} '{member}'",
             node.position,
             near(member, members),
+            "E102",
         )
 
     def field_type(self, node: ast.Select, operand: Type) -> Type:
@@ -231,13 +236,13 @@ class _Checker:
             return self.object_field(operand.name, node.field, node.position)
         if operand.kind in (Kind.DYN, Kind.PARAMETER):
             return DYN
-        return self.fault(f"a value of type '{operand}' has no fields", node.position)
+        return self.fault(f"a value of type '{operand}' has no fields", node.position, None, "E103")
 
     def object_field(self, object_name: str, name: str, offset: int) -> Type:
         fields = self.environment.objects[object_name].fields
         if name in fields:
             return fields[name].type
-        return self.fault(f"undefined field '{name}' of {object_name}", offset, near(name, fields))
+        return self.fault(f"undefined field '{name}' of {object_name}", offset, near(name, fields), "E103")
 
     def visit_listliteral(self, node: ast.ListLiteral, scope: Locals) -> Type:
         return t.list_of(self.joined([self.visit(element, scope) for element in node.elements]))
@@ -267,7 +272,7 @@ class _Checker:
             for _, _, value in node.fields:
                 self.visit(value, scope)
             hint = near(node.type_name, self.environment.objects)
-            return self.fault(f"undeclared type '{node.type_name}'", node.position, hint)
+            return self.fault(f"undeclared type '{node.type_name}'", node.position, hint, "E102")
         for name, offset, value in node.fields:
             given = self.visit(value, scope)
             wanted = self.object_field(node.type_name, name, offset)
@@ -348,7 +353,9 @@ class _Checker:
         if name in macros:
             return self.fault(f"{name}() takes a name and an expression", node.position)
         names = [known for known in functions() if known[0] not in "_!-@"]
-        return self.fault(f"undeclared function '{name}'", node.position, near(name, [*names, *macros]))
+        return self.fault(
+            f"undeclared function '{name}'", node.position, near(name, [*names, *macros]), "E102"
+        )
 
     def overload(
         self,

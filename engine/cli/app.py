@@ -15,8 +15,9 @@ from engine.cli.exits import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, YES
 from engine.errors import near
 
 _COMMANDS = {
-    "bench": "Measure what a policy costs on this machine.",
     "batch": "Decide many requests, one JSON line each.",
+    "bench": "Measure what a policy costs on this machine.",
+    "check": "Find faults in policies before anything is decided.",
     "eval": "Decide one request and say why.",
     "policies": "List policies and catalogs, or show one.",
 }

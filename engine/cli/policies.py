@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
+from engine.cli.check import default_folder
 from engine.cli.exits import YES
 from engine.cli.options import format_option, policies_option
 from engine.documents import Document
@@ -14,6 +16,7 @@ from engine.errors import PolicyError, near
 from engine.plan import signatures
 from engine.policy import CompiledPolicy, Entry, PolicyStore, compile_policy
 from engine.policy.generate import TooLongError, generate
+from engine.policy.lock import LOCK, changed, digests, read_lock, write_lock
 
 _EPILOG = """
 \b
@@ -22,6 +25,7 @@ Examples:
   engine policies show sharding@1.0.0
   engine policies show accelerators --format json
   engine policies show sharding --python
+  engine policies lock my-policies
   ENGINE_POLICIES=my-policies engine policies
 """
 
@@ -68,6 +72,29 @@ def show(
         return YES
     policy = compile_policy(store.read(entry), store, signatures())
     click.echo(json.dumps(_resolved(policy), indent=2) if form == "json" else _sources(policy).rstrip())
+    return YES
+
+
+@command.command("lock")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Lock anew what has changed since it was locked.")
+def lock(folder: Path | None, force: bool) -> int:
+    """Write the digests of all versions in a folder to its policies.lock.
+
+    What is locked is released: `engine check` tells of each change of it from then on. DIR is ./policies
+    without one.
+    """
+    locked = read_lock(folder or default_folder())
+    found = digests(locked.folder)
+    kept = locked.digests
+    altered = [name for name in kept if found.get(name) != kept[name]]
+    if altered and not force:
+        raise PolicyError([problem.coded("E110") for problem in changed(locked)])
+    write_lock(locked, found)
+    new = [name for name in found if name not in kept]
+    click.echo(
+        f"{locked.folder / LOCK}: {len(found)} versions, {len(new)} of them new, {len(altered)} changed"
+    )
     return YES
 
 

@@ -130,7 +130,8 @@ class _CatalogCompiler:
         self.problems: list[Problem] = []
 
     def problem(self, message: str, path: Path, hint: str | None = None, *, key: bool = False) -> None:
-        self.problems.append(Problem(message, self.document.place(path, key=key), hint, path))
+        place = self.document.place(path, key=key)
+        self.problems.append(Problem(message, place, hint, path, code="E112"))
 
     def compile(self) -> Catalog:
         value = self.value
@@ -288,7 +289,7 @@ class _CatalogCompiler:
         except CelCheckError as error:
             for fault in error.faults:
                 place = self.document.place_in_scalar(path, fault.offset)
-                self.problems.append(Problem(fault.message, place, fault.hint, path))
+                self.problems.append(Problem(fault.message, place, fault.hint, path, code=fault.code))
             return None
         if not Substitution().assignable(checked.type, type_):
             self.problem(f"{path[-2]} is of type '{type_}', the expression gives '{checked.type}'", path)

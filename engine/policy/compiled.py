@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from engine.cel.checker import Checked
@@ -106,3 +106,47 @@ class CompiledPolicy:
     outcome: Literal["plan", "value"]
     output_type: Type | None = None
     """The type of its outputs; None where it gives plans."""
+
+
+@record
+class Use:
+    """An expression of a policy and what it is for.
+
+    `name` is one that people know: `variables.needed`, `single-device: condition`. `match` and `rule` are
+    what it belongs to; a variable belongs to no match.
+    """
+
+    name: str
+    expression: Expression
+    rule: CompiledRule
+    match: CompiledMatch | None = None
+
+
+def uses(policy: CompiledPolicy) -> Iterator[Use]:
+    """All expressions of a policy, nested rules' too, in the order of the file."""
+    return _uses(policy.rule)
+
+
+def _uses(rule: CompiledRule) -> Iterator[Use]:
+    for name, variable in rule.variables.items():
+        yield Use(f"variables.{name}", variable.expression, rule)
+    for match in rule.matches:
+        parts = {
+            "condition": match.condition,
+            **{f"arguments.{name}": argument for name, argument in match.arguments.items()},
+            "output": match.output,
+            "explanation": match.explanation,
+        }
+        for part, expression in parts.items():
+            if expression is not None:
+                yield Use(f"{match.id}: {part}", expression, rule, match)
+        if match.rule is not None:
+            yield from _uses(match.rule)
+
+
+def rules(rule: CompiledRule) -> Iterator[CompiledRule]:
+    """A rule and all that are nested in it."""
+    yield rule
+    for match in rule.matches:
+        if match.rule is not None:
+            yield from rules(match.rule)

@@ -45,6 +45,21 @@ def compile_policy(
     return _compile(document, store, builders, ())
 
 
+def compile_faulty(
+    document: Document, store: PolicyStore, builders: Mapping[str, BuilderSignature]
+) -> tuple[CompiledPolicy | None, list[Problem]]:
+    """As `compile_policy`, for who wants to look on: the policy without what is faulty, and the faults.
+
+    There is no policy where its catalogs are faulty.
+    """
+    compiler = _Compiler(document, store, builders, ())
+    try:
+        policy = compiler.compile()
+    except PolicyError as error:
+        return None, list(error.problems)
+    return policy, compiler.problems
+
+
 def _compile(
     document: Document,
     store: PolicyStore,
@@ -82,8 +97,10 @@ class _Compiler:
         self.match_ids: dict[str, Path] = {}
         self.results: list[tuple[str, Type, Path]] = []
 
-    def problem(self, message: str, path: Path, hint: str | None = None, *, key: bool = False) -> None:
-        self.problems.append(Problem(message, self.document.place(path, key=key), hint, path))
+    def problem(
+        self, code: str, message: str, path: Path, hint: str | None = None, *, key: bool = False
+    ) -> None:
+        self.problems.append(Problem(message, self.document.place(path, key=key), hint, path, code=code))
 
     def compile(self) -> CompiledPolicy:
         catalogs = self.catalogs()
@@ -126,10 +143,12 @@ class _Compiler:
                 catalog = compile_catalog(self.store.read(entry), self.types)
             except EngineError as error:
                 # A fault inside the catalog has a place of its own; a missing catalog is this line's fault.
-                self.problems += [problem.at(self.document.place(path)) for problem in error.problems]
+                self.problems += [
+                    problem.at(self.document.place(path)).coded("E112") for problem in error.problems
+                ]
                 continue
             if catalog.name in catalogs:
-                self.problem(f"catalog '{catalog.name}' is listed twice", path)
+                self.problem("E108", f"catalog '{catalog.name}' is listed twice", path)
             catalogs[catalog.name] = catalog
         return catalogs
 
@@ -144,7 +163,7 @@ class _Compiler:
             for name in added.keys() & (
                 described.fields.keys() - self.types.objects[described.name].fields.keys()
             ):
-                self.problem(f"two catalogs give {described.name} a field '{name}'", ("catalogs",))
+                self.problem("E112", f"two catalogs give {described.name} a field '{name}'", ("catalogs",))
             objects[catalog.describes] = described.with_fields(added)
         return objects
 
@@ -154,9 +173,9 @@ class _Compiler:
             path: Path = ("inputs", position)
             name = declared["name"]
             if name in inputs:
-                self.problem(f"input '{name}' is declared twice", (*path, "name"))
+                self.problem("E108", f"input '{name}' is declared twice", (*path, "name"))
             if name in (*_NAMESPACES, *self.types.named, *t.PRIMITIVES):
-                self.problem(f"'{name}' means something else in expressions", (*path, "name"))
+                self.problem("E108", f"'{name}' means something else in expressions", (*path, "name"))
             type_ = self.input_type(declared["type"], (*path, "type"))
             inputs[name] = Input(name, type_, declared["type"], declared.get("description", ""))
         for position, declared in enumerate(self.value.get("inputs", ())):
@@ -176,16 +195,22 @@ class _Compiler:
                 raise PolicyError(f"policy {entry.name}@{entry.version} would choose for itself")
             chooser = _compile(self.store.read(entry), self.store, self.builders, self.asking)
         except EngineError as error:
-            self.problems += [problem.at(self.document.place(path)) for problem in error.problems]
+            self.problems += [
+                problem.at(self.document.place(path)).coded("E113") for problem in error.problems
+            ]
             return None
         known = {other.name: other.type for other in inputs.values() if other.name != name}
         lacking = [need.name for need in chooser.inputs.values() if known.get(need.name) != need.type]
         if lacking:
-            self.problem(f"policy {reference} reads {lacking[0]}, which is no input of the same type", path)
+            self.problem(
+                "E113", f"policy {reference} reads {lacking[0]}, which is no input of the same type", path
+            )
         wanted = inputs[name].type
         if chooser.output_type is None or not Substitution().assignable(chooser.output_type, wanted):
             found = f"'{chooser.output_type}'" if chooser.output_type else "a plan"
-            self.problem(f"auto: expected a policy that gives '{wanted}', {reference} gives {found}", path)
+            self.problem(
+                "E113", f"auto: expected a policy that gives '{wanted}', {reference} gives {found}", path
+            )
         return chooser
 
     def input_type(self, text: str, path: Path) -> Type:
@@ -193,10 +218,12 @@ class _Compiler:
             type_ = parse_type(text, self.types.named)
         except TypeSyntaxError as error:
             known = [*self.types.named, *t.PRIMITIVES, "list", "map", "dyn"]
-            self.problem(str(error), path, near(error.name, known) if error.name else None)
+            self.problem("E102", str(error), path, near(error.name, known) if error.name else None)
             return t.DYN
         if _has_parameter(type_):
-            self.problem(f"'{text}' is not a type", path, "type parameters are for function signatures")
+            self.problem(
+                "E104", f"'{text}' is not a type", path, "type parameters are for function signatures"
+            )
             return t.DYN
         return type_
 
@@ -207,7 +234,9 @@ class _Compiler:
             path: Path = ("constants", name, "value")
             type_ = _constant_type(value)
             if type_ is None:
-                self.problem(f"constant '{name}': an int beyond 64 bits, or elements of several types", path)
+                self.problem(
+                    "E104", f"constant '{name}': an int beyond 64 bits, or elements of several types", path
+                )
                 type_ = t.DYN
             constants[name] = Constant(
                 name, value, type_, entry.get("unit", ""), entry.get("description", "")
@@ -227,6 +256,7 @@ class _Compiler:
             if match_id in self.match_ids:
                 first = self.document.place(self.match_ids[match_id])
                 self.problem(
+                    "E108",
                     f"duplicate match id '{match_id}'",
                     (*match_path, "id"),
                     f"it stands already in line {first.line}",
@@ -247,7 +277,7 @@ class _Compiler:
         kinds = [kind for kind in ("plan", "output", "rule") if kind in match]
         if len(kinds) != 1:
             found = " and ".join(kinds) or "none"
-            self.problem(f"a match needs just one of plan, output and rule, found {found}", path)
+            self.problem("E111", f"a match needs just one of plan, output and rule, found {found}", path)
         condition = (
             self.expression((*path, "condition"), environment, t.BOOL) if "condition" in match else None
         )
@@ -255,7 +285,9 @@ class _Compiler:
         if "explanation" in match:
             explanation = self.expression((*path, "explanation"), environment, t.STRING)
             if kinds == ["rule"]:
-                self.problem("a nested rule's matches explain themselves", (*path, "explanation"), key=True)
+                self.problem(
+                    "E111", "a nested rule's matches explain themselves", (*path, "explanation"), key=True
+                )
         compiled = CompiledMatch(
             match_id, path, condition, explanation=explanation, description=match.get("description", "")
         )
@@ -284,20 +316,25 @@ class _Compiler:
         name = plan["builder"]
         signature = self.builders.get(name)
         if signature is None:
-            self.problem(f"unknown builder '{name}'", (*path, "builder"), near(name, self.builders))
+            self.problem("E105", f"unknown builder '{name}'", (*path, "builder"), near(name, self.builders))
             return match
         given: dict[str, Any] = plan.get("arguments", {})
         for parameter_name, parameter in signature.parameters.items():
             if parameter.required and parameter_name not in given:
                 self.problem(
-                    f"builder {name} needs the argument '{parameter_name}'", path, parameter.description
+                    "E106",
+                    f"builder {name} needs the argument '{parameter_name}'",
+                    path,
+                    parameter.description,
                 )
         arguments: dict[str, Expression] = {}
         for argument in given:
             argument_path = (*path, "arguments", argument)
             if argument not in signature.parameters:
                 hint = near(argument, signature.parameters)
-                self.problem(f"builder {name} has no argument '{argument}'", argument_path, hint, key=True)
+                self.problem(
+                    "E106", f"builder {name} has no argument '{argument}'", argument_path, hint, key=True
+                )
                 continue
             wanted = parse_type(signature.parameters[argument].type, self.types.named)
             expression = self.expression(argument_path, environment, wanted)
@@ -315,6 +352,7 @@ class _Compiler:
         for kind, type_, path in self.results[1:]:
             if kind != first_kind:
                 self.problem(
+                    "E111",
                     f"one policy gives plans or outputs, not both: found {kind}",
                     path,
                     f"line {line} has a {first_kind}",
@@ -322,6 +360,7 @@ class _Compiler:
                 )
             elif not Substitution().assignable(type_, joined):
                 self.problem(
+                    "E111",
                     f"outputs of one policy have one type: found '{type_}', expected '{joined}'",
                     path,
                     f"as in line {line}",
@@ -354,6 +393,7 @@ class _Compiler:
                     f"{path[-1]}: expected '{wanted}', the expression gives '{checked.type}'",
                     self.document.place_in_scalar(path, root.position),
                     path=path,
+                    code="E104",
                 )
             )
             return None
@@ -362,7 +402,7 @@ class _Compiler:
     def faults(self, error: CelCheckError, path: Path) -> None:
         for fault in error.faults:
             place = self.document.place_in_scalar(path, fault.offset)
-            self.problems.append(Problem(fault.message, place, fault.hint, path))
+            self.problems.append(Problem(fault.message, place, fault.hint, path, code=fault.code))
 
     def _at(self, path: Path) -> Any:
         value: Any = self.value
@@ -390,7 +430,7 @@ class _VariableResolver:
             name = variable["name"]
             if name in self.positions:
                 compiler.problem(
-                    f"variable '{name}' is declared twice", (*path, "variables", position, "name")
+                    "E108", f"variable '{name}' is declared twice", (*path, "variables", position, "name")
                 )
                 continue
             self.positions[name] = position
@@ -453,6 +493,7 @@ class _VariableResolver:
     def cycle(self, name: str) -> None:
         chain = [*self.open[self.open.index(name) :], name]
         self.compiler.problem(
+            "E107",
             "variables depend on each other: " + " → ".join(chain),
             (*self.path, "variables", self.positions[name], "name"),
             "one of them must be computed without the others",

@@ -1,0 +1,11 @@
+"""A value of a type has no such field.
+
+Types come from `schemas/types.schema.json`; a catalog that describes a type adds its fields and columns, if
+the policy lists it under `catalogs`.
+"""
+
+from __future__ import annotations
+
+from engine.policy.checks.check import Check
+
+CHECK = Check("E103", "unknown-field", "error")

@@ -1,0 +1,25 @@
+"""A constant that no expression reads.
+
+Somebody will tune it at night and nothing will change. Remove it, or read it where its number now stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.errors import Problem
+from engine.policy.checks.check import Check
+from engine.policy.compiled import CompiledPolicy, uses
+
+
+def find(policy: CompiledPolicy) -> Iterator[Problem]:
+    """Constants that are in no expression."""
+    read = {name for use in uses(policy) for name in use.expression.checked.free_names()}
+    for name in policy.constants:
+        if f"constants.{name}" not in read:
+            path = ("constants", name)
+            place = policy.document.place(path, key=True)
+            yield Problem(f"constant '{name}' is never read", place, path=path, at_key=True)
+
+
+CHECK = Check("W203", "unused-constant", "warning", find)

@@ -1,0 +1,67 @@
+"""A variable that nothing reads.
+
+It is never evaluated, so it does no harm, but whoever reads the policy looks for what it does. A variable
+that is only read by unused ones is unused too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.errors import Path, Problem
+from engine.policy.checks.check import Check
+from engine.policy.compiled import CompiledPolicy, CompiledRule, Expression
+
+
+def find(policy: CompiledPolicy) -> Iterator[Problem]:
+    """Variables that no match needs."""
+    yield from _in_rule(policy, policy.rule, ("rule",))
+
+
+def _in_rule(policy: CompiledPolicy, rule: CompiledRule, path: Path) -> Iterator[Problem]:
+    needed: set[str] = set()
+    waiting = list(_needed_by_matches(rule))
+    while waiting:
+        name = waiting.pop()
+        if name in rule.variables and name not in needed:
+            needed.add(name)
+            waiting += _reads(rule.variables[name].expression)
+    names = [each["name"] for each in _at(policy, path).get("variables", ())]
+    for name in rule.variables:
+        if name not in needed:
+            own = (*path, "variables", names.index(name), "name")
+            yield Problem(f"variable '{name}' is never read", policy.document.place(own), path=own)
+    for match in rule.matches:
+        if match.rule is not None:
+            yield from _in_rule(policy, match.rule, (*match.path, "rule"))
+
+
+def _needed_by_matches(rule: CompiledRule) -> Iterator[str]:
+    """Variables that the rule's matches read, those of nested rules too."""
+    for match in rule.matches:
+        for expression in (match.condition, match.output, match.explanation, *match.arguments.values()):
+            if expression is not None:
+                yield from _reads(expression)
+        if match.rule is not None:
+            yield from _needed_by_matches(match.rule)
+            for name, variable in match.rule.variables.items():
+                yield from (each for each in _reads(variable.expression) if each != name)
+                if variable.shadows_itself:
+                    yield name
+
+
+def _reads(expression: Expression) -> Iterator[str]:
+    for name in expression.checked.free_names():
+        namespace, _, variable = name.partition(".")
+        if namespace == "variables":
+            yield variable
+
+
+def _at(policy: CompiledPolicy, path: Path) -> dict[str, list[dict[str, str]]]:
+    value = policy.document.value
+    for step in path:
+        value = value[step]
+    return value  # type: ignore[no-any-return]
+
+
+CHECK = Check("W204", "unused-variable", "warning", find)
