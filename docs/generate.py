@@ -156,8 +156,8 @@ def check_pages() -> dict[str, str]:
 def _check_list() -> Iterator[str]:
     yield "# Checks"
     yield ""
-    yield "What `engine check` finds. An error makes a policy unusable; a warning is silenced by a comment with"
-    yield "its code on its line, on the line of its key, or on a line of its own above:"
+    yield "What `engine check` finds. An error makes a policy unusable; a warning is silenced by a comment,"
+    yield "on its line, on the line of its key, or on a line of its own above:"
     yield "`# engine: ignore W203, W206`. These pages are made by `python docs/generate.py`."
     yield ""
     yield "| code | name | severity | what is found |"

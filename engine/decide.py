@@ -91,10 +91,7 @@ class Policy:
             EvaluationError: an expression ended in an error; with its place in the policy.
             RuntimeUnavailableError: the runtime isn't installed.
         """
-        request = request.typed(self._types)
-        auto = self._choose(request, explain, runtime)
-        if auto:
-            request = request.with_inputs(**{name: decision.output for name, decision in auto.items()})
+        request, auto = self.prepared(request, explain=explain, runtime=runtime)
         if runtime == RUNTIMES[0] and not explain:
             quick = self._decide_quickly(request, auto)
             if quick is not None:
@@ -106,6 +103,20 @@ class Policy:
                 f"policy {self.name}: variables that read each other, too many in a row", hint=_SHORTER
             ) from None
         return replace(decision, auto=auto) if auto else decision
+
+    def prepared(
+        self, request: Request, *, explain: bool = False, runtime: str = RUNTIMES[0]
+    ) -> tuple[Request, dict[str, Decision]]:
+        """The request as the policy's expressions read it, and the decisions that chose inputs for it.
+
+        Raises:
+            RequestError: as `decide`.
+        """
+        request = request.typed(self._types)
+        auto = self._choose(request, explain, runtime)
+        if auto:
+            request = request.with_inputs(**{name: decision.output for name, decision in auto.items()})
+        return request, auto
 
     def _decide_quickly(self, request: Request, auto: Mapping[str, Decision]) -> Decision | None:
         """The decision by the policy's program; None for what it doesn't take."""
@@ -161,6 +172,11 @@ class Policy:
         """
         if runtime != RUNTIMES[0] or self._link() is None:
             self._evaluator(runtime)
+
+    @property
+    def input_types(self) -> dict[str, str]:
+        """The declared types of its inputs, as the policy writes them, by name."""
+        return dict(self._types)
 
     @property
     def inputs(self) -> tuple[Input, ...]:

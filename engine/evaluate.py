@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,12 +35,22 @@ class Evaluator:
         self.steps = steps_allowed()
         self.globals = self._globals()
 
-    def _globals(self) -> dict[str, Native]:
-        """Constants and catalogs, the same for every request."""
-        values = {
+    def variant(self, policy: CompiledPolicy) -> Evaluator:
+        """One for a policy that differs in constants, expressions or matches; the programs are shared."""
+        made = copy.copy(self)
+        made.policy = policy
+        made.globals = {**self.globals, **made._constants()}
+        return made
+
+    def _constants(self) -> dict[str, Native]:
+        return {
             f"constants.{name}": self.runtime.encode(constant.value, constant.type)
             for name, constant in self.policy.constants.items()
         }
+
+    def _globals(self) -> dict[str, Native]:
+        """Constants and catalogs, the same for every request."""
+        values = self._constants()
         for name, catalog in self.policy.catalogs.items():
             type_ = map_of(STRING_TYPE, object_type(catalog.entry_type.name))
             values[f"catalogs.{name}"] = self.runtime.encode(catalog.table(), type_)

@@ -134,7 +134,7 @@ def _reserved(identifier: str) -> bool:
         keyword.iskeyword(identifier)
         or hasattr(builtins, identifier)
         or identifier in HELPERS
-        or identifier in ("spend", "resolve", "UNSET")
+        or identifier in ("spend", "resolve", "UNSET", "observe")
         or identifier in _OPERATOR_NAMES.values()
     )
 
@@ -170,7 +170,7 @@ class Emitter:
         node = node or self.checked.root
         scope = scope or {}
         made = self.visit(node, scope)
-        return made if hasattr(made, "lineno") else _placed(made, node)
+        return made if hasattr(made, "lineno") else placed(made, node)
 
     def visit(self, node: ast.Node, scope: Scope) -> py.expr:
         if node in self.checked.names:
@@ -188,7 +188,7 @@ class Emitter:
         value = self.expression(node, scope)
         if self.type(node) == t.BOOL:
             return value
-        return _placed(self.writer.call("boolean", value), node)
+        return placed(self.writer.call("boolean", value), node)
 
     # --- nodes ------------------------------------------------------------------------------------------
 
@@ -536,7 +536,7 @@ class Emitter:
             made = _builtin("list", made)
         elif kind is not Kind.LIST:
             made = self.writer.call("elements", made)
-        return _placed(py.Call(name("spend"), [made], []), node)
+        return placed(py.Call(name("spend"), [made], []), node)
 
     def looped(
         self,
@@ -633,7 +633,10 @@ class Emitter:
         return exact == t.STRING and call.function in ("contains", "startsWith", "endsWith")
 
 
-def _placed(made: py.expr, node: ast.Node) -> py.expr:
+_IMPURE = ("resolve", "spend", "TypeValue", "observe")
+
+
+def placed(made: py.expr, node: ast.Node) -> py.expr:
     """The same, at the node's place."""
     made.lineno = made.end_lineno = node.position + 1
     made.col_offset = made.end_col_offset = 0
@@ -645,7 +648,7 @@ def _on_constants(made: py.expr) -> bool:
     if isinstance(made, py.Constant):
         return True
     if isinstance(made, py.Call):
-        pure = isinstance(made.func, py.Name) and made.func.id not in ("resolve", "spend", "TypeValue")
+        pure = isinstance(made.func, py.Name) and made.func.id not in _IMPURE
         return pure and bool(made.args) and all(map(_on_constants, made.args))
     if isinstance(made, (py.BinOp, py.UnaryOp, py.Compare)):
         return all(_on_constants(each) for each in py.iter_child_nodes(made) if isinstance(each, py.expr))

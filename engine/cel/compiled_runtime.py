@@ -10,7 +10,7 @@ from typing import Any
 from engine.cel import types as t
 from engine.cel.budget import Budget
 from engine.cel.checker import Checked
-from engine.cel.codegen import Emitter, Writer, name
+from engine.cel.codegen import Emitter, Read, Writer, name
 from engine.cel.link import FAULTS, link
 from engine.cel.runtime import Native, Program, Scope
 from engine.cel.types import Kind, ObjectType, Type
@@ -46,13 +46,21 @@ class CompiledRuntime:
         def read(global_name: str) -> py.expr:
             return py.Call(name("resolve"), [py.Constant(global_name)], [])
 
-        emitter = Emitter(writer, checked, read, lambda _: True)
+        emitter = self.emitter(writer, checked, read)
         try:
             value = emitter.expression()
             code = self.function("evaluate", ["resolve", "spend"], writer, value)
         except (RecursionError, SyntaxError, MemoryError):
             raise CelError("nested too deeply to be compiled") from None
         return _CompiledProgram(code)
+
+    def emitter(self, writer: Writer, checked: Checked, read: Read) -> Emitter:
+        """What writes an expression."""
+        return Emitter(writer, checked, read, lambda _: True)
+
+    def further_names(self) -> Mapping[str, Any]:
+        """What compiled functions may read besides what the writer names."""
+        return {}
 
     def function(
         self, identifier: str, parameters: list[str], writer: Writer, value: py.expr
@@ -61,6 +69,7 @@ class CompiledRuntime:
         code = compile_module([function_definition(identifier, parameters, writer, value)])
         named = (symbol[1] for symbol in writer.symbols.values() if symbol[0] == "class")
         namespace = link(writer.symbols, {each: self.object_class(each) for each in named}, {})
+        namespace.update(self.further_names())
         exec(code, namespace)
         made: Callable[..., Value] = namespace[identifier]
         return made

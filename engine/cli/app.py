@@ -20,6 +20,7 @@ _COMMANDS = {
     "check": "Find faults in policies before anything is decided.",
     "eval": "Decide one request and say why.",
     "policies": "List policies and catalogs, or show one.",
+    "test": "Run policy tests.",
 }
 
 _EPILOG = """

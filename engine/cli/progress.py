@@ -12,13 +12,16 @@ _PATIENCE = 1.0
 
 
 class Progress:
-    """Shows how much of `total` bytes is done; nothing where nobody watches, or where it is done soon.
+    """Shows how much of `total` is done, and how many of `what`.
+
+    There is nothing to see where nobody watches, or where it is done soon.
 
     Data that is `printed` on the same terminal would be torn apart by the bar: there is none then.
     """
 
-    def __init__(self, total: int | None, printed: bool) -> None:
+    def __init__(self, total: int | None, printed: bool, what: str = "decisions") -> None:
         self.total = total
+        self.what = what
         self.done = 0
         self.lines = 0
         self.since = time.monotonic()
@@ -53,7 +56,7 @@ class Progress:
         from rich.progress import Progress as Bar
 
         self.bar = Bar(
-            TextColumn("{task.fields[lines]} decisions"),
+            TextColumn(f"{{task.fields[lines]}} {self.what}"),
             BarColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),

@@ -151,6 +151,16 @@ class Source:
         return self.store.read(self.entry)
 
 
+def holds_policies(folder: str) -> bool:
+    """Whether a folder has policies in it, or catalogs: files that are called NAME/VERSION.yaml."""
+    return any(
+        re.match(_VERSION, os.path.splitext(file)[0])
+        for base in (folder, os.path.join(folder, "catalog"))
+        for name in _listed(base)
+        for file in _listed(os.path.join(base, name))
+    )
+
+
 def _listed(folder: str) -> list[str]:
     """The names in a folder; none where it is no folder."""
     try:
