@@ -12,6 +12,7 @@ from engine.cli.check import default_folder
 from engine.cli.exits import BAD_INPUT, NO, YES
 from engine.cli.options import format_option, policies_option, screen
 from engine.cli.progress import Progress
+from engine.cli.watch import watch_suites
 from engine.errors import DocumentError
 from engine.executor import collect_rarely
 from engine.records import replace
@@ -44,6 +45,7 @@ Examples:
 @click.option("--fail-fast", "-x", is_flag=True, help="Stop behind the first case that fails.")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--update", is_flag=True, help="Write golden files that differ anew, and print the difference.")
+@click.option("--watch", "again", is_flag=True, help="Run what a saved file touches again, until Ctrl-C.")
 @click.option("--coverage", "watch", is_flag=True, help="Tell what the tests have seen of the policies.")
 @click.option("--min-coverage", type=click.FloatRange(0, 100), metavar="N", help="Fail below N percent.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="The coverage as a page.")
@@ -56,6 +58,7 @@ def command(
     fail_fast: bool,
     jobs: int,
     update: bool,
+    again: bool,
     watch: bool,
     min_coverage: float | None,
     html: Path | None,
@@ -68,9 +71,12 @@ def command(
     PATH is a suite or a folder; without one it is ./policies.
     """
     collect_rarely()
+    roots = paths or (default_folder(),)
+    if again:
+        return watch_suites(roots, policies, pattern, tests.painter(screen().color))
     folded = pattern.casefold()
     session = run(
-        find_suites(paths or (default_folder(),)),
+        find_suites(roots),
         policies,
         wanted=lambda id_: folded in id_.casefold(),
         jobs=jobs,

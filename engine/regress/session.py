@@ -76,7 +76,7 @@ def run(
     """
     start = time.perf_counter()
     suites, broken = read_suites(paths, folders)
-    job = TestJob(tuple(folders), update, watch)
+    job = SuiteJob(tuple(folders), update, watch)
     results: list[Result] = []
     seen: dict[str, Seen] = {}
     for piece, digest, found in in_order(job, _pieces(suites, wanted), jobs):
@@ -122,7 +122,7 @@ def _pieces(suites: Iterable[Suite], wanted: Callable[[str], bool]) -> Iterator[
 
 
 @record
-class TestJob:
+class SuiteJob:
     """Runs cases of suites, which are read once in each process."""
 
     folders: tuple[str, ...]
