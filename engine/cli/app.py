@@ -18,7 +18,9 @@ _COMMANDS = {
     "batch": "Decide many requests, one JSON line each.",
     "bench": "Measure what a policy costs on this machine.",
     "check": "Find faults in policies before anything is decided.",
+    "diff": "Tell what would change between two policies.",
     "eval": "Decide one request and say why.",
+    "explain": "Tell why, and what would flip the decision.",
     "policies": "List policies and catalogs, or show one.",
     "test": "Run policy tests.",
 }

@@ -97,7 +97,7 @@ def command(
     with ExitStack() as stack:
         raw = sys.stdin.buffer if file == "-" else stack.enter_context(open_binary(file))
         target, done = stack.enter_context(_output(output, resume))
-        size = _size(raw)
+        size = size_of(raw)
         progress = stack.enter_context(Progress(size if is_plain(file) else None, output is None))
         # What comes through a pipe is answered as it comes.
         pieces = chunks(islice(read(raw, file), done, None), 1 if size is None and jobs == 1 else CHUNK)
@@ -199,7 +199,7 @@ def _whole_lines(part: Path) -> int:
     return lines
 
 
-def _size(source: BinaryIO) -> int | None:
+def size_of(source: BinaryIO) -> int | None:
     """Bytes of what is read, where that is known beforehand."""
     try:
         status = os.fstat(source.fileno())

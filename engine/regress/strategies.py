@@ -5,7 +5,7 @@ Values near the policy's constants are drawn often, since that is where decision
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -18,6 +18,9 @@ from engine.policy.compiled import CompiledPolicy
 from engine.request import Request
 
 Strategy = st.SearchStrategy[Any]
+
+_MOST = 2**42
+"""Parameters of the largest model."""
 
 
 def requests(*policies: Policy, max_devices: int = 8) -> st.SearchStrategy[Request]:
@@ -33,9 +36,7 @@ def requests(*policies: Policy, max_devices: int = 8) -> st.SearchStrategy[Reque
 def inputs(*policies: Policy, max_devices: int = 8) -> Strategy:
     """The inputs of such requests, as plain data: what a suite or a file would hold."""
     drawer = _Drawer(policies[0].compiled, [policy.compiled for policy in policies], max_devices)
-    return st.fixed_dictionaries(
-        {name: drawer.value(each.type_name, each.type) for name, each in policies[0].compiled.inputs.items()}
-    )
+    return drawer.inputs(policies[0].compiled)
 
 
 class _Drawer:
@@ -56,11 +57,30 @@ class _Drawer:
             {abs(float(n)) + d for n in numbers for d in (-0.5, 0.0, 0.5) if abs(n) > 1} | {0.0}
         )
 
+    def inputs(self, policy: CompiledPolicy) -> Strategy:
+        """All inputs; most models are about as large as all devices together."""
+        of_name = {
+            name: self.size(_MOST) if each.type_name == "Model" else self.value(each.type_name, each.type)
+            for name, each in policy.inputs.items()
+        }
+        part, bits = st.integers(1, 200), st.sampled_from([None, 4, 8, 16, 32])
+
+        @st.composite
+        def drawn(draw: st.DrawFn) -> dict[str, Any]:
+            values = {name: draw(strategy) for name, strategy in of_name.items()}
+            memory = sum(device["memory"] * device.get("count", 1) for device in _devices(values))
+            for name, each in policy.inputs.items():
+                if each.type_name == "Model":
+                    width = draw(bits)
+                    params = values[name] if width is None else memory * draw(part) // 100 * 8 // width
+                    values[name] = {"params": params}
+            return values
+
+        return drawn()
+
     def value(self, type_name: str, type_: Type) -> Strategy:
         if type_name == "Inventory":
             return self.inventory()
-        if type_name == "Model":
-            return st.fixed_dictionaries({"params": self.size(2**42)})
         if type_name in self.describing and type_.kind is not Kind.OBJECT:
             return st.sampled_from(sorted(self.describing[type_name].entries))
         return self.plain(type_)
@@ -94,9 +114,19 @@ class _Drawer:
         return st.sampled_from([n for n in self.ints if n <= most]) | spread
 
     def inventory(self) -> Strategy:
-        links = self.links()
-        devices = st.lists(self.device(), max_size=self.max_devices)
-        return st.fixed_dictionaries({"devices": devices}, optional={"interconnects": links})
+        """Some groups of equal devices, at most so many devices together."""
+        groups = st.lists(self.device(), max_size=3).map(self.few)
+        return st.fixed_dictionaries({"devices": groups}, optional={"interconnects": self.links()})
+
+    def few(self, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Groups without the devices that are too many."""
+        kept, left = [], self.max_devices
+        for group in groups:
+            count = min(group.get("count", 1), left)
+            if count:
+                kept.append({**group, "count": count} if "count" in group else group)
+            left -= count
+        return kept
 
     def links(self) -> Strategy:
         catalog = self.describing.get("Interconnect")
@@ -107,9 +137,9 @@ class _Drawer:
         catalog = self.describing.get("Device")
         if catalog is None:
             return self.device_of(st.just("Cpu"), {})
-        return st.sampled_from(sorted(catalog.entries)).flatmap(
-            lambda kind: self.device_of_kind(catalog, kind)
-        )
+        # Made once each: to make strategies while drawing takes longer than to draw.
+        of_kind = {kind: self.device_of_kind(catalog, kind) for kind in sorted(catalog.entries)}
+        return st.sampled_from(sorted(of_kind)).flatmap(of_kind.__getitem__)
 
     def device_of_kind(self, catalog: Catalog, kind: str) -> Strategy:
         entry = catalog.entries[kind]
@@ -120,7 +150,11 @@ class _Drawer:
         gib = st.sampled_from([8, 16, 24, 32, 48, 64, 80, 96, 141, 192, 512]).map(lambda n: n * 2**30)
         return st.fixed_dictionaries(
             {"kind": kind, "memory": gib | self.size(2**41), **fields},
-            optional={"available": st.booleans(), "numa_node": st.integers(0, 3)},
+            optional={
+                "count": st.integers(1, self.max_devices),
+                "available": st.sampled_from([True, True, True, False]),
+                "numa_node": st.integers(0, 3),
+            },
         )
 
     def field(self, catalog: Catalog, entry: CatalogEntry, name: str) -> Strategy:
@@ -132,3 +166,10 @@ class _Drawer:
         if type_ == t.INT:
             return st.integers(int(catalog.minimums.get(name, 0)), 64)
         return self.plain(type_)
+
+
+def _devices(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The devices of all inventories among some inputs."""
+    for value in values.values():
+        if isinstance(value, dict) and isinstance(value.get("devices"), list):
+            yield from value["devices"]
