@@ -56,11 +56,27 @@ class Evaluator:
             values[f"catalogs.{name}"] = self.runtime.encode(catalog.table(), type_)
         return values
 
-    def decide(self, request: Request, *, explain: bool) -> Decision:
-        inputs = self.binder.bind(request)
-        values = {
+    def encoded(self, inputs: Mapping[str, Value]) -> dict[str, Native]:
+        """Bound inputs as the runtime's expressions read them."""
+        return {
             name: self.runtime.encode(value, self.policy.inputs[name].type) for name, value in inputs.items()
         }
+
+    def chosen(self, values: Mapping[str, Native]) -> str | None:
+        """The match that is chosen for encoded inputs, and nothing of what follows from it.
+
+        Raises:
+            EvaluationError: a condition ended in an error.
+        """
+        scope = _RuleScope(
+            self, self.policy.rule, _Globals({**self.globals, **values}, Budget(self.steps)), None
+        )
+        found = _Walk(self, None).rule(self.policy.rule, scope, None)
+        return None if found is None else found[0].id
+
+    def decide(self, request: Request, *, explain: bool) -> Decision:
+        inputs = self.binder.bind(request)
+        values = self.encoded(inputs)
         trace = Trace(self.runtime.name, RuleTrace(self.policy.rule.id)) if explain else None
         scope = _RuleScope(
             self, self.policy.rule, _Globals({**self.globals, **values}, Budget(self.steps)), trace
