@@ -20,7 +20,7 @@ def text(found: Explanation, screen: Screen) -> str:
         lines.append("  no single value: whatever one of them is, this match is chosen")
     for flip in found.flips:
         lines.append(f"  {_distance(flip):>9}  {_wording(flip)}")
-        lines.append(f"             → {paint(flip.match_to or 'no match', '33')}")
+        lines.append(f"             → {paint(flip.match_to or 'no match', '33')}{_now(flip)}")
     return text_target.render(found.decision, screen) + "\n" + "\n".join(lines) + "\n"
 
 
@@ -40,7 +40,13 @@ def _wording(flip: Flip) -> str:
     if flip.path.endswith(".count"):
         return f"{flip.path.removesuffix('.count')}: {flip.flipped} devices instead of {flip.value}"
     relation = "≥" if flip.flipped > flip.value else "≤"
-    return f"{flip.path} {relation} {_shown(flip, flip.flipped)}, now {_shown(flip, flip.value)}"
+    return f"{flip.path} {relation} {_shown(flip, flip.flipped)}"
+
+
+def _now(flip: Flip) -> str:
+    if flip.distance is None or flip.path.endswith(".count"):
+        return ""
+    return f"   (now {_shown(flip, flip.value)})"
 
 
 def _shown(flip: Flip, value: object) -> str:

@@ -1,0 +1,244 @@
+"""`engine diff`: what changes between versions, files, folders and revisions, on a corpus and by a search."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import TOP, Run
+
+SHARDING = (TOP / "policies" / "sharding" / "1.0.0.yaml").read_text()
+TIGHTER = SHARDING.replace("value: 100.0, unit: GB/s", "value: 150.0, unit: GB/s").replace(
+    "version: 1.0.0\ndesc", "version: 1.1.0\ndesc"
+)
+QUOTA = """apiVersion: engine/v1
+kind: Policy
+name: quota
+version: 1.0.0
+inputs: [{name: gpus, type: int}, {name: team, type: string}]
+constants: {free: {value: 4, unit: GPU, description: So many cost nothing.}}
+rule:
+  match:
+    - {id: free, condition: gpus <= constants.free, output: "0"}
+    - {id: paid, output: gpus - constants.free}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    own = tmp_path / "policies"
+    shutil.copytree(TOP / "policies", own)
+    (own / "sharding" / "1.1.0.yaml").write_text(TIGHTER)
+    return own
+
+
+def request(number: int, bandwidth: float, count: int = 8, params: str = "70B") -> dict[str, Any]:
+    return {
+        "id": number,
+        "inventory": {
+            "devices": [{"kind": "CudaGpu", "count": count, "memory": "80GiB"}],
+            "interconnects": [{"kind": "NVLink", "bandwidth_gbps": bandwidth}],
+        },
+        "model": {"params": params},
+        "quantization": "bf16",
+    }
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Of these, those of 101 to 150 GB/s change where they need several devices."""
+    path = tmp_path / "requests.jsonl"
+    lines = [json.dumps(request(number, bandwidth)) for number, bandwidth in enumerate(range(90, 160, 5))]
+    lines.append(json.dumps(request(99, 120.0, params="7B")))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_threshold(run: Run, folder: Path, corpus: Path) -> None:
+    arguments = ("diff", "sharding@1.0.0", "sharding@1.1.0", "--policies", folder, "--requests", corpus)
+    ran = run(*arguments, "--format", "json")
+    assert ran.code == 1
+    found = ran.json
+    changing = [bandwidth for bandwidth in range(90, 160, 5) if 100 < bandwidth <= 150]
+    assert (found["total"], found["changed"]) == (15, len(changing))
+    (group,) = found["groups"]
+    assert group["from"] == {"match": "tensor-parallel", "strategy": "tensor_parallel"}
+    assert group["to"] == {"match": "pipeline-parallel", "strategy": "pipeline_parallel"}
+    assert (group["count"], group["total_memory_bytes_delta"]) == (len(changing), 0)
+    expected = sum(20.0 * 8 * 2 * (0.85 - 1 - min(bandwidth / 200, 0.8)) for bandwidth in changing)
+    assert group["estimated_tokens_per_sec_delta"] == pytest.approx(expected)
+    lines = [json.loads(line) for line in corpus.read_text().splitlines()]
+    assert group["example"] == next(line for line in lines if line["id"] == 3)
+    assert run(*arguments, "--format", "json", "--jobs", "2").json == found
+
+
+def test_for_people(run: Run, folder: Path, corpus: Path) -> None:
+    arguments = ("diff", "sharding@1.0.0", "sharding@1.1.0", "--policies", folder, "--requests", corpus)
+    out = run(*arguments).out
+    assert out.startswith("sharding@1.0.0 → sharding@1.1.0\n10 of 15 decisions change (66.7 %)\n\n")
+    assert "     10  tensor-parallel → pipeline-parallel  (tensor_parallel → pipeline_parallel)\n" in out
+    markdown = run(*arguments, "--format", "markdown").out
+    assert markdown.startswith("### `sharding@1.0.0` → `sharding@1.1.0`\n\n10 of 15 decisions change")
+    assert (
+        "| 10 | tensor-parallel → pipeline-parallel  (tensor_parallel → pipeline_parallel) |  | -" in markdown
+    )
+    assert markdown.count("```json") == 1
+
+
+def test_nothing_changes(run: Run, corpus: Path) -> None:
+    ran = run("diff", "sharding@1.0.0", "sharding@1", "--requests", corpus)
+    assert ran.code == 0
+    assert "0 of 15 decisions change" in ran.out
+
+
+def test_words_are_no_change(run: Run, folder: Path, corpus: Path) -> None:
+    other = folder / "sharding" / "1.2.0.yaml"
+    text = SHARDING.replace("links of %.1f GB/s join", "cables of %.1f GB/s join")
+    other.write_text(text.replace("version: 1.0.0\ndesc", "version: 1.2.0\ndesc"))
+    assert run("diff", "sharding@1.0.0", other, "--requests", corpus).code == 0
+
+
+def test_files_and_folders(run: Run, folder: Path, corpus: Path) -> None:
+    new = folder / "sharding" / "1.1.0.yaml"
+    for right in (new, folder):
+        ran = run("diff", TOP / "policies", right, "--requests", corpus, "--format", "json")
+        assert ran.code == 1
+        assert ran.json["changed"] == 10
+        assert ran.json["to"] == f"{right} (sharding@1.1.0)"
+
+
+def test_packed_and_from_standard_input(run: Run, folder: Path, corpus: Path) -> None:
+    packed = corpus.with_name("r.jsonl.gz")
+    packed.write_bytes(gzip.compress(corpus.read_bytes()))
+    arguments = ("diff", "sharding@1.0.0", folder, "--format", "json", "--requests")
+    assert run(*arguments, packed).json == run(*arguments, "-", stdin=corpus.read_bytes()).json
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository whose first commit has the looser policy."""
+    top = tmp_path / "repository"
+    shutil.copytree(TOP / "policies", top / "policies")
+
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *who, *arguments], cwd=top, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    (top / "policies" / "sharding" / "1.0.0.yaml").write_text(TIGHTER.replace("1.1.0", "1.0.0"))
+    monkeypatch.chdir(top)
+    return top
+
+
+def test_git_revisions(run: Run, repository: Path, corpus: Path) -> None:
+    for left, right in (
+        ("git:HEAD:policies", "policies"),
+        ("git:HEAD:policies/sharding/1.0.0.yaml", "policies/sharding/1.0.0.yaml"),
+    ):
+        ran = run("diff", left, right, "--requests", corpus, "--format", "json")
+        assert ran.code == 1, ran.err
+        assert ran.json["changed"] == 10
+        assert ran.json["from"] == f"{left} (sharding@1.0.0)"
+
+
+@pytest.mark.parametrize(
+    ("left", "message"),
+    [
+        ("git:nonsense:policies", "git: "),
+        ("git:HEAD:nothing", "git: "),
+        ("git:HEAD", "is no revision"),
+        ("git:--output=x:policies", "is no revision"),
+        ("git:HEAD:../..", "is not in the repository"),
+        ("shardin@1.0.0", "did you mean 'sharding'?"),
+        ("nothing/at/all.yaml", "no such file"),
+        (".", "no policies in it"),
+    ],
+)
+def test_sides_that_are_not_there(left: str, message: str, run: Run, repository: Path, corpus: Path) -> None:
+    ran = run("diff", left, "policies", "--requests", corpus)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_any_policy(run: Run, tmp_path: Path) -> None:
+    left, right = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    left.write_text(QUOTA)
+    right.write_text(QUOTA.replace("value: 4", "value: 6"))
+    inputs = tmp_path / "inputs.jsonl"
+    inputs.write_text("".join(json.dumps({"gpus": gpus, "team": "red"}) + "\n" for gpus in range(10)))
+    found = run("diff", left, right, "--inputs", inputs, "--format", "json").json
+    groups = [(each["from"]["match"], each["to"]["match"], each["count"]) for each in found["groups"]]
+    assert groups == [("paid", "paid", 3), ("paid", "free", 2)]
+    assert [each["example"]["gpus"] for each in found["groups"]] == [7, 5]
+
+
+def test_lines_that_are_no_requests(run: Run, folder: Path, corpus: Path) -> None:
+    corpus.write_text("nonsense\n" + corpus.read_text() + "{}\n[]\n")
+    ran = run("diff", "sharding@1.0.0", folder, "--requests", corpus, "--format", "json")
+    assert ran.json["changed"] == 10
+    assert ran.json["unreadable"] == 2
+    assert "2 lines are no requests; line 1: not valid JSON" in ran.err
+    corpus.write_text("nonsense\n")
+    assert run("diff", "sharding@1.0.0", folder, "--requests", corpus).code == 2
+
+
+def test_errors_of_one_side(run: Run, tmp_path: Path) -> None:
+    left, right = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    left.write_text(QUOTA)
+    right.write_text(QUOTA.replace("output: gpus - constants.free", "output: gpus / (gpus - 7)"))
+    inputs = tmp_path / "inputs.jsonl"
+    inputs.write_text('{"gpus": 7, "team": "red"}\n{"gpus": "x", "team": "red"}\n')
+    found = run("diff", left, right, "--inputs", inputs, "--format", "json").json
+    assert (found["total"], found["changed"]) == (2, 1)
+    assert found["groups"][0]["to"]["match"] == "error"
+
+
+def test_a_search_finds_the_smallest(run: Run, tmp_path: Path) -> None:
+    left, right = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    left.write_text(QUOTA)
+    right.write_text(QUOTA.replace("gpus <= constants.free", "gpus < constants.free"))
+    ran = run("diff", left, right, "--search", "--seed", "1")
+    assert ran.code == 1
+    assert yaml.safe_load(ran.out) == {
+        "tests": [{"name": "free, not paid", "inputs": {"gpus": 4, "team": ""}, "expect": {"match": "free"}}]
+    }
+    suite = tmp_path / "a_test.yaml"
+    for policy, code in (("a.yaml", 0), ("b.yaml", 1)):
+        suite.write_text(f"apiVersion: engine/v1\nkind: Suite\npolicy: {policy}\n{ran.out}")
+        assert run("test", suite).code == code
+
+
+def test_a_search_that_finds_nothing(run: Run) -> None:
+    ran = run("diff", "sharding@1.0.0", "sharding@1.0.0", "--search", "--examples", "30", "--seed", "1")
+    assert (ran.code, ran.out) == (0, "")
+    assert "that is no proof" in ran.err
+
+
+def test_a_search_for_sharding(run: Run, folder: Path) -> None:
+    """A switch that no longer counts: found with the device catalog's help."""
+    path = folder / "sharding" / "1.3.0.yaml"
+    text = SHARDING.replace('i.fabric == "nvlink" && i.switched', "false && i.switched")
+    path.write_text(text.replace("version: 1.0.0\ndesc", "version: 1.3.0\ndesc"))
+    ran = run("diff", "sharding@1.0.0", path, "--search", "--seed", "3")
+    assert ran.code == 1, ran.err
+    (test,) = yaml.safe_load(ran.out)["tests"]
+    assert test["expect"]["match"] == "tensor-parallel"
+    assert any(link["kind"] == "NVSwitch" for link in test["inputs"]["inventory"]["interconnects"])
+
+
+def test_bad_usage(run: Run, corpus: Path) -> None:
+    assert run("diff", "sharding", "sharding").code == 2
+    assert run("diff", "sharding", "sharding", "--search", "--requests", corpus).code == 2
+    ran = run("diff", "sharding", "quantization", "--search")
+    assert ran.code == 2
+    assert "read different inputs" in ran.err
