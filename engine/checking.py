@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from engine.decide import load_policy
 from engine.documents import Document, check_schema, read_document
 from engine.errors import EngineError, PolicyError, Problem
 from engine.plan import signatures
 from engine.policy.catalog import compile_catalog
 from engine.policy.checks import Severity, checks
+from engine.policy.compiled import CompiledPolicy, rules
 from engine.policy.compiler import compile_faulty
 from engine.policy.lock import LOCK, changed, file_digest, has_changed, read_lock
 from engine.policy.schema_types import schema_types
 from engine.policy.store import PolicyStore
 from engine.records import record, replace
+from engine.regress.suite import read_suite
+
+if TYPE_CHECKING:
+    from engine.decide import Policy
+    from engine.regress.prove import Proof, Prover
 
 _KINDS = {"Policy": "policy", "Catalog": "catalog", "Lock": "lock", "Suite": "suite", "Fixtures": "fixtures"}
 """Schemas by the kinds of documents."""
@@ -61,18 +70,21 @@ class Report:
 
     files: int
     findings: tuple[Finding, ...]
+    proofs: tuple[tuple[str, Proof], ...] = ()
+    """What was proved, by the policies' names and versions."""
 
     def count(self, severity: Severity) -> int:
         """How many findings are of that severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
 
-def check_paths(paths: Sequence[Path], folders: Sequence[str] = ()) -> Report:
+def check_paths(paths: Sequence[Path], folders: Sequence[str] = (), *, prove: bool = False) -> Report:
     """Check files, and all policies, catalogs, suites and locks in folders.
 
     Args:
         paths: files and folders.
         folders: where catalogs and policies that are read are found, in front of the shipped ones.
+        prove: look deeper, with an SMT solver.
 
     Raises:
         PolicyError: a path doesn't exist, or there is nothing to check.
@@ -85,7 +97,7 @@ def check_paths(paths: Sequence[Path], folders: Sequence[str] = ()) -> Report:
             files[path] = True
         else:
             raise PolicyError(f"{path}: no such file or folder")
-    checker = _Checker(folders)
+    checker = _Checker(folders, prove)
     for file, asked in files.items():
         checker.file(file, asked)
     if not checker.files:
@@ -93,7 +105,8 @@ def check_paths(paths: Sequence[Path], folders: Sequence[str] = ()) -> Report:
             "nothing to check: no policy, catalog, suite or lock in " + ", ".join(map(str, paths))
         )
     checker.duplicates()
-    return Report(checker.files, tuple(sorted(set(checker.findings), key=lambda each: each.order)))
+    findings = sorted(set(checker.findings), key=lambda each: each.order)
+    return Report(checker.files, tuple(findings), tuple(checker.proofs))
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -102,8 +115,10 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 class _Checker:
-    def __init__(self, folders: Sequence[str]) -> None:
+    def __init__(self, folders: Sequence[str], prove: bool) -> None:
         self.folders = folders
+        self.prove = prove
+        self.proofs: list[tuple[str, Proof]] = []
         self.files = 0
         self.findings: list[Finding] = []
         self.stores: dict[str | None, PolicyStore] = {}
@@ -131,9 +146,8 @@ class _Checker:
         except EngineError as error:
             self.add(error.problems, "E002")
             return
-        {"policy": self.policy, "catalog": self.catalog, "lock": self.lock}.get(kind, _nothing)(
-            document, path
-        )
+        own = {"policy": self.policy, "catalog": self.catalog, "lock": self.lock, "suite": self.suite}
+        own.get(kind, _nothing)(document, path)
 
     def policy(self, document: Document, path: Path) -> None:
         root = self.named(document, path, "policy")
@@ -146,6 +160,48 @@ class _Checker:
         for check in checks().values():
             if check.find is not None and policy is not None and (check.faulty or not problems):
                 self.add(check.find(policy), check.code, document)
+        if self.prove and policy is not None and not problems:
+            self.proved(document, path, root)
+
+    def proved(self, document: Document, path: Path, root: Path | None) -> None:
+        """What the solver says of a policy, beside what is seen without it."""
+        own = [] if root is None else [str(root)]
+        policy = load_policy(str(path.absolute()), [*own, *self.folders], use_cache=False)
+        for proof in _prover(policy).proofs():
+            self.proofs.append((f"{policy.name}@{policy.version}", proof))
+            if proof.kind == "total" and proof.verdict != "unknown":
+                self.withdraw("W202", document)  # the solver knows for sure
+            problem = proof_problem(proof, policy.compiled)
+            if problem is not None and not self.is_known(problem):
+                self.add([problem], problem.code or "W201", document)
+
+    def withdraw(self, code: str, document: Document) -> None:
+        """Take back what was found of a document without the solver."""
+        self.findings = [
+            each
+            for each in self.findings
+            if each.code != code or each.problem.place is None or each.problem.place.file != document.name
+        ]
+
+    def is_known(self, problem: Problem) -> bool:
+        """Whether the same was found without the solver."""
+        own = (problem.code, problem.path, problem.place)
+        return any((each.code, each.problem.path, each.problem.place) == own for each in self.findings)
+
+    def suite(self, document: Document, path: Path) -> None:
+        if not self.prove or "assert" not in document.value:
+            return
+        try:
+            policy = read_suite(path, self.folders).policy()
+            prover = _prover(policy)
+            for position in range(len(document.value["assert"])):
+                proof = prover.assertion(document, position)
+                self.proofs.append((f"{policy.name}@{policy.version}", proof))
+                if proof.verdict == "refuted" and proof.problem is not None:
+                    hint = f"not for {witness_text(proof)}"
+                    self.add([replace(proof.problem, hint=hint)], "E115", document)
+        except EngineError as error:
+            self.add(error.problems, "E002", document)
 
     def catalog(self, document: Document, path: Path) -> None:
         self.named(document, path, "catalog")
@@ -213,6 +269,36 @@ class _Checker:
             finding = Finding(check.code, check.name, check.severity, replace(problem, code=check.code))
             if check.severity == "error" or document is None or not _is_silenced(finding, document):
                 self.findings.append(finding)
+
+
+def proof_problem(proof: Proof, policy: CompiledPolicy) -> Problem | None:
+    """The finding that a proof amounts to, if it does: a match out of reach, requests without a match."""
+    if proof.kind == "reachable" and proof.verdict == "proved":
+        match = next(each for rule in rules(policy.rule) for each in rule.matches if each.id == proof.match)
+        path = (*match.path, "condition") if match.condition is not None else match.path
+        message = f"match '{match.id}' can never be chosen: proved"
+        return Problem(message, policy.document.place(path), path=path, code="W201")
+    if proof.kind == "total" and proof.verdict == "refuted":
+        rule = ("rule", "match")
+        place = policy.document.place(rule, key=True)
+        message = "for some requests no match holds"
+        return Problem(message, place, f"as for {witness_text(proof)}", rule, at_key=True, code="W202")
+    return None
+
+
+def witness_text(proof: Proof) -> str:
+    """A witness on one line: a request, or values of what decides."""
+    if proof.concrete:
+        return json.dumps(dict(proof.witness), ensure_ascii=False)
+    return ", ".join(f"{name} = {json.dumps(value)}" for name, value in proof.witness.items())
+
+
+def _prover(policy: Policy) -> Prover:
+    try:
+        from engine.regress.prove import Prover
+    except ImportError:
+        raise EngineError("z3 is not installed", hint="pip install 'shard-policy-engine[prove]'") from None
+    return Prover(policy)
 
 
 def _nothing(document: Document, path: Path) -> None:

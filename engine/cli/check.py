@@ -24,6 +24,7 @@ Examples:
   engine check
   engine check my-policies --severity error
   engine check my-policies/sharding/1.1.0.yaml --format github
+  engine check --prove
 """
 
 
@@ -36,14 +37,15 @@ Examples:
     show_default=True,
     help="The least that is reported, and makes the exit code 1.",
 )
+@click.option("--prove", is_flag=True, help="Look deeper, with the SMT solver z3 (extra: prove).")
 @policies_option
 @format_option("text", "json", "sarif", "github")
-def command(paths: tuple[Path, ...], severity: str, policies: tuple[str, ...], form: str) -> int:
+def command(paths: tuple[Path, ...], severity: str, prove: bool, policies: tuple[str, ...], form: str) -> int:
     """Find faults in policies, catalogs and suites, all of them in one run.
 
     PATH is a file or a folder; without one it is ./policies.
     """
-    report = check_paths(paths or (default_folder(),), policies)
+    report = check_paths(paths or (default_folder(),), policies, prove=prove)
     if severity == "error":
         report = replace(report, findings=tuple(each for each in report.findings if each.severity == "error"))
     click.echo(_text(report, form), nl=False)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from engine._version import __version__
-from engine.checking import Finding, Report
+from engine.checking import Finding, Report, witness_text
 from engine.policy.checks import checks
+
+if TYPE_CHECKING:
+    from engine.regress.prove import Proof
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -16,7 +21,45 @@ def text(report: Report, *, color: bool = False) -> str:
     """Each finding with its line, a caret and a hint, and how many there are."""
     paint = _painted if color else _plain
     blocks = [_block(finding, paint) for finding in report.findings]
-    return "".join(f"{block}\n\n" for block in blocks) + summary(report) + "\n"
+    proofs = "".join(f"{line}\n" for line in _proofs(report, paint))
+    return "".join(f"{block}\n\n" for block in blocks) + proofs + summary(report) + "\n"
+
+
+def _proofs(report: Report, paint: Any) -> Iterator[str]:
+    """What the solver said of each policy."""
+    for name in dict.fromkeys(name for name, _ in report.proofs):
+        own = [proof for policy, proof in report.proofs if policy == name]
+        yield paint(f"proofs about {name}", "1")
+        for proof in own:
+            yield from _proof(proof, paint)
+        texts = (re.sub(r"\b[ab]\.", "", text) for proof in own for text in proof.abstract)
+        abstract = dict.fromkeys(texts)
+        if abstract:
+            yield "  taken to have any value, since the solver knows no lists:"
+            yield from (f"    {text}" for text in abstract)
+        yield ""
+
+
+def _proof(proof: Proof, paint: Any) -> Iterator[str]:
+    words = {"proved": ("proved ", "32"), "unknown": ("unknown", "33"), "refuted": ("refuted", "31")}
+    word, style = words[proof.verdict]
+    if proof.verdict == "refuted" and proof.kind in ("reachable", "overlap"):
+        # That it can't be was refuted, by a request or by what may be one.
+        word, style = ("shown  ", "32") if proof.concrete else ("maybe  ", "0")
+    yield f"  {paint(word, style)} {_claim(proof)}"
+    # That something can be is believed; that it must not be is looked at.
+    if proof.witness and (proof.concrete or word == "refuted"):
+        note = "" if proof.concrete and (proof.verified or proof.kind == "assertion") else "maybe "
+        text = witness_text(proof)
+        yield f"            {note}{text if len(text) <= 300 else text[:299] + '…'}"
+
+
+def _claim(proof: Proof) -> str:
+    if proof.verdict == "refuted" and proof.kind == "reachable":
+        return f"{proof.match} can be chosen"
+    if proof.verdict == "refuted" and proof.kind == "overlap":
+        return proof.claim.replace("never hold together", "hold together")
+    return proof.claim
 
 
 def summary(report: Report) -> str:
@@ -52,7 +95,12 @@ def _plain(text: str, style: str) -> str:
 
 def as_json(report: Report) -> str:
     """One JSON document: the findings and how many files were checked."""
-    value = {"files": report.files, "findings": [finding.to_dict() for finding in report.findings]}
+    value: dict[str, Any] = {
+        "files": report.files,
+        "findings": [finding.to_dict() for finding in report.findings],
+    }
+    if report.proofs:
+        value["proofs"] = [{"policy": policy, **proof.to_dict()} for policy, proof in report.proofs]
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
