@@ -110,8 +110,8 @@ def _commands() -> Iterator[str]:
     yield "# The command line"
     yield ""
     yield "Data goes to standard output, everything else to standard error; `-` is standard input."
-    yield "Exit codes: 0 yes, 1 a negative answer (nothing that fits, no match, a line of a batch that has an"
-    yield "error), 2 bad usage or bad input. `NO_COLOR` and pipes get no colour."
+    yield "Exit codes: 0 yes, 1 a negative answer (nothing that fits, no match, an error in a line of a batch, a"
+    yield "finding, a failed test, a difference), 2 bad usage or bad input. `NO_COLOR` and pipes get no colour."
     yield "This page is made by `python docs/generate.py`."
     for words in (
         ["engine"],
@@ -119,6 +119,9 @@ def _commands() -> Iterator[str]:
         ["engine", "batch"],
         ["engine", "bench"],
         ["engine", "check"],
+        ["engine", "test"],
+        ["engine", "diff"],
+        ["engine", "explain"],
         ["engine", "policies"],
         ["engine", "policies", "show"],
         ["engine", "policies", "lock"],

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +44,49 @@ def test_the_command_line_page_knows_every_option() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([\w./-]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def normal(text: str) -> str:
+    """Without what is another at every run."""
+    return re.sub(r"in \d+\.\d\d s\b", "in … s", text)
+
+
+def test_the_chapter_on_thresholds_prints_what_it_says(tmp_path: Path) -> None:
+    page = (TOP / "docs" / "changing-a-threshold.md").read_text(encoding="utf-8")
+    shutil.copytree(TOP / "policies", tmp_path / "policies")
+    shutil.copytree(TOP / "examples", tmp_path / "examples")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    ran = 0
+    for kind, body in re.findall(r"```(console|yaml)\n(.*?)```", page, re.DOTALL):
+        if kind == "yaml":
+            name, content = body.removeprefix("# ").split("\n", 1)
+            (tmp_path / name).write_text(content, encoding="utf-8")
+            continue
+        printed = ""
+        for command in re.findall(r"^\$ (.*)$", body, re.MULTILINE):
+            done = subprocess.run(
+                ["bash", "-c", command],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                cwd=tmp_path,
+                env={**os.environ, "PATH": path},
+            )
+            printed += f"$ {command}\n{done.stdout}"
+            ran += 1
+        assert normal(printed) == normal(body)
+    assert ran > 10
+
+
+def test_the_suite_of_the_page_on_tests_passes(run: Run, tmp_path: Path) -> None:
+    page = (TOP / "docs" / "testing-policies.md").read_text(encoding="utf-8")
+    suite = next(
+        block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "kind: Suite" in block
+    )
+    file = tmp_path / "page_test.yaml"
+    file.write_text(suite, encoding="utf-8")
+    ran = run("test", file)
+    assert ran.code == 0, ran.out
 
 
 def test_the_guides_policy_decides_as_the_guide_says(run: Run, tmp_path: Path) -> None:

@@ -130,8 +130,14 @@ def _reference(document: Document, path: Path) -> tuple[str, tuple[str, ...]]:
     absolute = path.absolute()
     if is_path_like(reference):
         reference = os.path.normpath(path.parent / reference)
-    folders = [str(folder) for folder in absolute.parents[:4] if holds_policies(str(folder))]
+    folders = [_relative(folder) for folder in absolute.parents[:4] if holds_policies(str(folder))]
     return reference, tuple(folders[:1])
+
+
+def _relative(folder: Path) -> str:
+    """A folder as people would call it from here."""
+    name = os.path.relpath(folder)
+    return str(folder) if name.startswith("..") else name
 
 
 def _input_types(document: Document, reference: str, folders: Sequence[str]) -> dict[str, str]:

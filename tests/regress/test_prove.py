@@ -198,7 +198,7 @@ CONDITIONS = st.deferred(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(CONDITIONS, min_size=1, max_size=3), st.integers(0, 2**32))
 def test_drawn_policies(tmp_path_factory: pytest.TempPathFactory, conditions: list[str], seed: int) -> None:
     """A witness is decided as it says; what is proved out of reach is reached by no drawn request."""
