@@ -257,12 +257,27 @@ class _Reader:
                 self.problem(f"two tests are called '{name}'", (*path, "name"))
             name = f"{name[:-1]} #{number}]"
         inputs = self.inputs(given, inputs_path)
+        self.tolerances(expect, path)
         for plan_path in expect.get("plan") or {}:
             try:
                 parse_path(plan_path)
             except ValueError as error:
                 self.problem(str(error), (*path, "expect", "plan", plan_path), key=True)
         yield Case(self.path, name, inputs, expect, self.document.place(path))
+
+    def tolerances(self, expected: Any, path: DocumentPath) -> None:
+        """Numbers with a tolerance, wherever one is expected, say what they must."""
+        if isinstance(expected, dict) and "approx" in expected:
+            others = [each for key, each in expected.items() if key != "approx"]
+            right = _is_number(expected["approx"]) and all(_is_number(each) and each >= 0 for each in others)
+            if not right or not expected.keys() <= {"approx", "rel", "abs"}:
+                self.problem("expected {approx: NUMBER} with rel or abs, numbers from 0", path)
+        elif isinstance(expected, dict):
+            for each in expected.values():
+                self.tolerances(each, path)
+        elif isinstance(expected, list):
+            for each in expected:
+                self.tolerances(each, path)
 
     def inputs(self, given: Mapping[str, Any], path: DocumentPath) -> dict[str, Any]:
         """The inputs with fixtures in the places of their names, and parts set by their paths."""
@@ -304,3 +319,7 @@ class _Reader:
             return True
         self.problem(f"the policy has no input '{name}'", path, near(name, self.types), key=True)
         return False
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
