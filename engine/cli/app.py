@@ -21,6 +21,7 @@ _COMMANDS = {
     "diff": "Tell what would change between two policies.",
     "eval": "Decide one request and say why.",
     "explain": "Tell why, and what would flip the decision.",
+    "inventory": "Read machines from what their tools print.",
     "policies": "List policies and catalogs, or show one.",
     "test": "Run policy tests.",
 }

@@ -34,7 +34,12 @@ Exit codes: 0 a plan or a value; 1 no match, or nothing that fits;
 
 
 @click.command("eval", epilog=_EPILOG)
-@click.option("--inventory", metavar="FILE|-", help="Devices, as YAML or JSON, or ai-hwaccel's registry.")
+@click.option(
+    "--inventory",
+    metavar="FILE|-|WORD",
+    help="Devices: YAML, JSON, what nvidia-smi or rocm-smi printed, or 8xH100-SXM.",
+)
+@click.option("--memory", metavar="SIZE", help="Of devices whose memory the inventory doesn't say: 80GiB.")
 @click.option("--model", metavar="FILE|-", help="The model, as YAML or JSON.")
 @click.option("--params", metavar="N", help="The model's parameters instead: 70B, 7.24B, 350M.")
 @click.option("--quantization", metavar="NAME", help="fp32, fp16, bf16, int8, int4, or auto.")
@@ -48,6 +53,7 @@ Exit codes: 0 a plan or a value; 1 no match, or nothing that fits;
 @click.option("--explain", is_flag=True, help="Add the trace: variables, matches, parts of conditions.")
 def command(
     inventory: str | None,
+    memory: str | None,
     model: str | None,
     params: str | None,
     quantization: str | None,
@@ -66,7 +72,7 @@ def command(
     """
     if explain and form == "ai-hwaccel":
         raise click.UsageError("ai-hwaccel's form has no place for a trace; --explain goes with the others")
-    asked = read_request(Sources(inventory, model, params, quantization, request, input_))
+    asked = read_request(Sources(inventory, model, params, quantization, request, input_, memory), policies)
     loaded = load_policy(policy, policies, use_cache=use_cache)
     with asked.located():
         decision = loaded.decide(asked.request, explain=explain, runtime=runtime)

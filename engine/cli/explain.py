@@ -22,7 +22,12 @@ Examples:
 
 
 @click.command("explain", epilog=_EPILOG)
-@click.option("--inventory", metavar="FILE|-", help="Devices, as YAML or JSON, or ai-hwaccel's registry.")
+@click.option(
+    "--inventory",
+    metavar="FILE|-|WORD",
+    help="Devices: YAML, JSON, what nvidia-smi or rocm-smi printed, or 8xH100-SXM.",
+)
+@click.option("--memory", metavar="SIZE", help="Of devices whose memory the inventory doesn't say: 80GiB.")
 @click.option("--model", metavar="FILE|-", help="The model, as YAML or JSON.")
 @click.option("--params", metavar="N", help="The model's parameters instead: 70B, 7.24B, 350M.")
 @click.option("--quantization", metavar="NAME", help="fp32, fp16, bf16, int8, int4, or auto.")
@@ -34,6 +39,7 @@ Examples:
 @format_option("text", "json")
 def command(
     inventory: str | None,
+    memory: str | None,
     model: str | None,
     params: str | None,
     quantization: str | None,
@@ -49,7 +55,7 @@ def command(
     For each number of the request and each constant of the policy, the nearest value to either side at which
     another match is chosen, the nearest first.
     """
-    asked = read_request(Sources(inventory, model, params, quantization, request, input_))
+    asked = read_request(Sources(inventory, model, params, quantization, request, input_, memory), policies)
     loaded = load_policy(policy, policies, use_cache=use_cache)
     with asked.located():
         found = explain(loaded, asked.request)

@@ -19,6 +19,7 @@ _OPTIONS = {
     "--quantization",
     "--request",
     "--input",
+    "--memory",
     "--policy",
     "--policies",
     "--format",
@@ -40,7 +41,7 @@ def run(arguments: Sequence[str]) -> int | None:
     sources = Sources(**given)
     if sources.contradiction() is not None:
         return None
-    asked = read_request(sources)
+    asked = read_request(sources, [policies] if policies else ())
     loaded = load_policy(policy, policies, use_cache=use_cache)
     with asked.located():
         decision = loaded.decide(asked.request)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from engine.documents import Document, read_document
 from engine.errors import EngineError, MissingInputError, Path, Problem, RequestError
-from engine.inventory import read_inventory
+from engine.inventory.source import read_source, with_memory
 from engine.model import Model, read_model, read_params
+from engine.quantities import parse_bytes
 from engine.records import field, record
 from engine.request import Request
+
+if TYPE_CHECKING:
+    from engine.inventory.products import Hardware
 
 _FLAGS = {
     "inventory": "give the devices with --inventory FILE",
@@ -29,6 +35,7 @@ class Sources:
     quantization: str | None = None
     request: str | None = None
     input: str | None = None
+    memory: str | None = None
 
     def contradiction(self) -> str | None:
         """What is wrong with arguments that contradict each other."""
@@ -68,13 +75,21 @@ class Asked:
         return problem.at(document.place(self.request.document_path(problem.path), key=problem.at_key))
 
 
-def read_request(sources: Sources) -> Asked:
+def read_request(sources: Sources, policies: Sequence[str] = ()) -> Asked:
     """The request that the arguments describe; flags win over what a file says.
+
+    `policies` are folders with catalogs of one's own.
 
     Raises:
         click.UsageError: arguments that contradict each other.
         EngineError: a file that can't be read, or what is wrong with it.
     """
+
+    def hardware() -> Hardware:
+        from engine.policy.hardware import load_hardware
+
+        return load_hardware(policies)
+
     contradiction = sources.contradiction()
     if contradiction is not None:
         import click
@@ -86,10 +101,17 @@ def read_request(sources: Sources) -> Asked:
     if sources.input:
         _take_document(asked, sources.input, whole_request=False)
     if sources.inventory:
-        document = read_document(sources.inventory)
-        with _in(document):
-            asked.request = asked.request.with_inputs(inventory=read_inventory(document.value))
-        asked.documents["inventory"] = document
+        found = read_source(sources.inventory, hardware)
+        for note in found.notes:
+            print(f"note: {note}", file=sys.stderr)
+        asked.request = asked.request.with_inputs(inventory=found.inventory)
+        asked.documents.pop("inventory", None)
+        if found.document is not None:
+            asked.documents["inventory"] = found.document
+    inventory = asked.request.inventory
+    if inventory is not None:
+        size = None if sources.memory is None else _memory(sources.memory)
+        asked.request = asked.request.with_inputs(inventory=with_memory(inventory, size))
     if sources.model:
         document = read_document(sources.model)
         with _in(document):
@@ -118,6 +140,13 @@ def _in(document: Document) -> Iterator[None]:
         yield
     except RequestError as error:
         raise error.located(document) from None
+
+
+def _memory(text: str) -> int:
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise RequestError(f"--memory: {error}") from None
 
 
 def _params(text: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.errors import Path, RequestError
-from engine.inventory.types import Device, Interconnect, Inventory
+from engine.inventory.types import Device, Interconnect, Inventory, Link
 from engine.quantities import parse_bytes
 
 MOST_DEVICES = 100_000
@@ -15,7 +15,7 @@ MOST_DEVICES = 100_000
 
 _OWN_FIELDS = frozenset(
     [
-        *("kind", "count", "device_id", "name", "memory", "memory_bytes", "available"),
+        *("kind", "count", "device_id", "name", "memory", "memory_bytes", "available", "free_bytes"),
         *("numa_node", "node", "compute_capability", "driver_version"),
     ]
 )
@@ -42,7 +42,28 @@ def read_native(value: dict[str, Any], path: Path) -> Inventory:
         )
         for position, entry in enumerate(value.get("interconnects", []))
     )
-    return Inventory(tuple(devices), interconnects, value.get("name"))
+    return Inventory(tuple(devices), interconnects, value.get("name"), _links(value, len(devices), path))
+
+
+def _links(value: dict[str, Any], devices: int, path: Path) -> tuple[Link, ...]:
+    links = []
+    for position, entry in enumerate(value.get("links", [])):
+        for end in ("a", "b"):
+            if entry[end] >= devices:
+                message = f"{end}: there are {devices} devices, none at {entry[end]}"
+                raise RequestError(message, path=(*path, "links", position, end))
+        bandwidth = entry.get("bandwidth_gbs")
+        links.append(
+            Link(
+                int(entry["a"]),
+                int(entry["b"]),
+                entry["kind"],
+                entry.get("count"),
+                None if bandwidth is None else float(bandwidth),
+                entry.get("switched", False),
+            )
+        )
+    return tuple(links)
 
 
 def _check_count(entries: list[dict[str, Any]], path: Path) -> None:
@@ -55,6 +76,7 @@ def _check_count(entries: list[dict[str, Any]], path: Path) -> None:
 
 def _devices(entry: dict[str, Any], path: Path, taken: dict[str, set[int]]) -> Iterator[Device]:
     memory = _memory(entry, path)
+    free = _size(entry.get("free_bytes"), (*path, "free_bytes"))
     first = entry.get("device_id")
     numbers = taken[entry["kind"]]
     if first is None:
@@ -79,19 +101,23 @@ def _devices(entry: dict[str, Any], path: Path, taken: dict[str, set[int]]) -> I
             driver_version=entry.get("driver_version"),
             attributes={key: element for key, element in entry.items() if key not in _OWN_FIELDS},
             source=path,
+            free_bytes=free,
         )
 
 
-def _memory(entry: dict[str, Any], path: Path) -> int:
+def _memory(entry: dict[str, Any], path: Path) -> int | None:
     given = [name for name in ("memory", "memory_bytes") if name in entry]
     if len(given) != 1:
         message = "memory and memory_bytes both" if given else "a device without memory"
         hint = "keep one of them" if given else "write memory: 80GiB"
         raise RequestError(message, path=(*path, given[1]) if given else path, hint=hint)
-    size = entry[given[0]]
+    return _size(entry[given[0]], (*path, given[0]))
+
+
+def _size(size: int | float | str | None, path: Path) -> int | None:
     if not isinstance(size, str):
-        return int(size)
+        return None if size is None else int(size)
     try:
         return parse_bytes(size)
     except ValueError as error:
-        raise RequestError(str(error), path=(*path, given[0])) from None
+        raise RequestError(str(error), path=path) from None

@@ -13,13 +13,13 @@ Attribute = str | int | float | bool
 
 @record
 class Device:
-    """One accelerator or CPU; memory in bytes.
+    """One accelerator or CPU; memory in bytes, None where nobody said how much.
 
     `attributes` are fields that only some kinds have (chip_count, version …); the catalog says which.
     """
 
     kind: str
-    memory_bytes: int
+    memory_bytes: int | None
     available: bool = True
     device_id: int | None = None
     name: str | None = None
@@ -30,6 +30,8 @@ class Device:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     source: Path = field(default=(), compare=False, repr=False)
     """Where in its document the device stands, for messages."""
+    free_bytes: int | None = None
+    """What of its memory is free, where that is known."""
 
     def to_value(self) -> dict[str, Any]:
         """The fields as expressions read them, the attributes beside the others."""
@@ -69,12 +71,43 @@ class Interconnect:
 
 
 @record
+class Link:
+    """What joins two devices, by their positions: `count` links, and GB/s in one direction of all together.
+
+    `kind` is an entry of the catalog of links: NVLink, XGMI, PIX … SYS.
+    """
+
+    a: int
+    b: int
+    kind: str
+    count: int | None = None
+    bandwidth_gbs: float | None = None
+    switched: bool = False
+    """By way of a switch, which joins every pair at full bandwidth."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As programs read it."""
+        return {
+            "a": self.a,
+            "b": self.b,
+            "kind": self.kind,
+            "count": self.count,
+            "bandwidth_gbs": self.bandwidth_gbs,
+            "switched": self.switched,
+        }
+
+
+@record
 class Inventory:
-    """The devices that a model may be placed on, in the order listed."""
+    """The devices that a model may be placed on, in the order listed, and what joins them.
+
+    `interconnects` are what policies read; `links` are what is known of pairs.
+    """
 
     devices: tuple[Device, ...]
     interconnects: tuple[Interconnect, ...] = ()
     name: str | None = None
+    links: tuple[Link, ...] = ()
 
     def to_value(self) -> dict[str, Any]:
         """The fields as expressions read them."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import gzip
 import json
 import random
 from pathlib import Path
@@ -20,7 +22,7 @@ from engine.documents.schema import _validator
 from engine.errors import DocumentError
 from engine.quick_lines import read_request
 from engine.request import Request
-from tests.conftest import TOP
+from tests.conftest import DATA, TOP
 
 GOOD: list[tuple[str, Any]] = []
 for _file in sorted((TOP / "schemas").glob("*.schema.json")):
@@ -128,23 +130,23 @@ def test_lines_are_read_as_strictly_as_files(text: str) -> None:
     assert repr(found) == repr(expected)
 
 
-@pytest.fixture(scope="module")
-def history(plans: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return random.Random(7).sample(plans, 100)
+@functools.cache
+def history() -> list[dict[str, Any]]:
+    """A hundred lines of the reference data."""
+    with gzip.open(DATA / "reference" / "plans.jsonl.gz", "rt", encoding="utf-8") as file:
+        return random.Random(7).sample([json.loads(line) for line in file], 100)
 
 
-def test_registries_are_read_straight(history: list[dict[str, Any]]) -> None:
-    for line in history:
+def test_registries_are_read_straight() -> None:
+    for line in history():
         assert read_request(json.dumps(line).encode()) == Request.from_dict(line)
 
 
 @settings(max_examples=500, deadline=None)
 @given(st.integers(0, 99), st.integers(0, 2**32), st.integers(1, 3), st.booleans())
-def test_changed_registries(
-    history: list[dict[str, Any]], position: int, seed: int, changes: int, twice: bool
-) -> None:
+def test_changed_registries(position: int, seed: int, changes: int, twice: bool) -> None:
     """What is read straight is what the readers with words make of it; what they refuse is not read."""
-    document: Any = history[position]
+    document: Any = history()[position]
     rng = random.Random(seed)
     for _ in range(changes):
         document = changed(document, rng)

@@ -1,0 +1,87 @@
+"""`engine inventory`: what tools print of machines, as inventories."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from engine.cli.exits import YES
+from engine.cli.options import format_option, policies_option
+from engine.documents import read_text
+from engine.inventory import Inventory
+from engine.inventory.captures import SOURCES
+from engine.inventory.source import import_texts, read_source
+from engine.policy.hardware import load_hardware
+from engine.render import inventory as forms
+
+_EPILOG = """
+\b
+Examples:
+  nvidia-smi topo -m > topo.txt
+  nvidia-smi --query-gpu=index,name,memory.total,memory.free \\
+      --format=csv > gpus.csv
+  engine inventory import topo.txt gpus.csv > inventory.yaml
+  engine inventory show inventory.yaml
+  engine inventory show 2x8xH100-SXM
+"""
+
+
+@click.group("inventory", epilog=_EPILOG)
+def command() -> None:
+    """Read machines from what their tools print, and show them."""
+
+
+@command.command("import")
+@click.argument("files", metavar="FILE…", nargs=-1, required=True)
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(SOURCES),
+    default="auto",
+    show_default=True,
+    help="Whose output it is.",
+)
+@policies_option
+@format_option("yaml", "json")
+def import_(files: tuple[str, ...], source: str, policies: tuple[str, ...], form: str) -> int:
+    """Make one inventory of what tools printed of one machine.
+
+    nvidia-smi topo -m, --query-gpu=… --format=csv, -L; rocm-smi --showtopo; what vLLM's or PyTorch's
+    collect_env printed, in which these are found; ai-hwaccel's registry. What a source doesn't say stays
+    unknown.
+    """
+    texts = [("<stdin>" if file == "-" else file, read_text(file)) for file in files]
+    imported = import_texts(texts, load_hardware(policies), source)
+    note(imported.notes)
+    click.echo(
+        forms.as_yaml(imported.inventory) if form == "yaml" else forms.as_json(imported.inventory), nl=False
+    )
+    return YES
+
+
+@command.command("show")
+@click.argument("source", metavar="FILE|-|WORD")
+@policies_option
+@format_option("text", "yaml", "json")
+def show(source: str, policies: tuple[str, ...], form: str) -> int:
+    """Show the devices of an inventory, and what joins them.
+
+    WORD is a shorthand: 8xH100-SXM, 2x8xH200-SXM (nodes x devices), v5p-8, 2xGaudi3+8xL40S.
+    """
+    found = read_source(source, lambda: load_hardware(policies))
+    note(found.notes)
+    click.echo(_text(found.inventory, form), nl=False)
+    return YES
+
+
+def _text(inventory: Inventory, form: str) -> str:
+    if form == "text":
+        return forms.text(inventory)
+    return forms.as_yaml(inventory) if form == "yaml" else forms.as_json(inventory)
+
+
+def note(notes: tuple[str, ...]) -> None:
+    """Say on standard error what a source left open."""
+    for each in notes:
+        print(f"note: {each}", file=sys.stderr)

@@ -1,0 +1,78 @@
+"""What tools say of a machine, before it is put together: devices by their numbers, links by pairs, notes."""
+
+from __future__ import annotations
+
+from engine.errors import DocumentError, Place
+from engine.records import field, record
+
+
+@record(frozen=False, eq=False)
+class SeenDevice:
+    """One device as far as one tool described it; None is what it didn't say."""
+
+    number: int
+    name: str | None = None
+    memory_bytes: int | None = None
+    free_bytes: int | None = None
+    numa_node: int | None = None
+    driver_version: str | None = None
+    line: int = 1
+
+
+@record
+class SeenLink:
+    """Two devices' numbers, the code of what joins them, and how many links of it."""
+
+    a: int
+    b: int
+    code: str
+    count: int | None = None
+
+
+@record(frozen=False, eq=False)
+class Seen:
+    """All that one text says."""
+
+    kind: str | None = None
+    """Of its devices, where the tool tells: it is the tool of one maker."""
+    devices: dict[int, SeenDevice] = field(default_factory=dict)
+    links: list[SeenLink] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def device(self, number: int, line: int) -> SeenDevice:
+        """The device of that number, made where it is first met."""
+        if number not in self.devices:
+            self.devices[number] = SeenDevice(number, line=line)
+        return self.devices[number]
+
+    def add(self, other: Seen) -> None:
+        """What another section says; of what both say, the one that came first counts."""
+        self.kind = self.kind or other.kind
+        for number, device in other.devices.items():
+            own = self.device(number, device.line)
+            for each in ("name", "memory_bytes", "free_bytes", "numa_node", "driver_version"):
+                if getattr(own, each) is None:
+                    setattr(own, each, getattr(device, each))
+        self.links = self.links or other.links
+        self.notes += other.notes
+
+
+@record
+class Lines:
+    """A text's lines with its name, for messages."""
+
+    name: str
+    lines: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, name: str) -> Lines:
+        """The lines of a text; what a terminal adds (colours, carriage returns) is dropped."""
+        return cls(name, tuple(line.rstrip("\r") for line in text.split("\n")))
+
+    def fault(
+        self, message: str, line: int, word: str | None = None, hint: str | None = None
+    ) -> DocumentError:
+        """An error at a line, counted from 0, and at a word in it."""
+        source = self.lines[line] if line < len(self.lines) else ""
+        column = max(source.find(word), 0) + 1 if word else len(source) - len(source.lstrip()) + 1
+        return DocumentError(message, place=Place(self.name, line + 1, column, source), hint=hint)

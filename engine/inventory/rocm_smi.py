@@ -1,0 +1,90 @@
+"""What `rocm-smi --showtopo` prints: tables of weights, hops and link types, and NUMA nodes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from engine.inventory.capture import Lines, Seen, SeenLink
+
+KIND = "RocmGpu"
+
+_TITLES = {
+    "Weight between two GPUs": "weight",
+    "Hops between two GPUs": "hops",
+    "Link Type between two GPUs": "type",
+}
+_NUMA = re.compile(r"GPU\[(?P<number>\d+)\]\s*: \(Topology\) Numa Node: (?P<node>-?\d+)")
+
+DIRECT_WEIGHT = "15"
+"""The weight of one xGMI hop; the hops themselves are printed as 1 for every xGMI pair."""
+
+
+def topology(text: Lines) -> Seen | None:
+    """The devices and links of the tables in a text; None where there are none.
+
+    Raises:
+        DocumentError: a table that is cut off, or cells that are none; at its line.
+    """
+    tables: dict[str, dict[tuple[int, int], str]] = {}
+    seen = Seen(KIND)
+    for start, line in enumerate(text.lines):
+        title = line.strip("= ")
+        if title in _TITLES and "=" in line:
+            tables[_TITLES[title]] = _table(text, start, seen)
+    for number, content in enumerate(text.lines):
+        match = _NUMA.search(content)
+        if match and int(match["node"]) >= 0:
+            seen.device(int(match["number"]), number + 1).numa_node = int(match["node"])
+    if not tables:
+        return None
+    seen.links = list(_links(tables, seen))
+    return seen
+
+
+def _table(text: Lines, start: int, seen: Seen) -> dict[tuple[int, int], str]:
+    header = text.lines[start + 1].split() if start + 1 < len(text.lines) else []
+    if not header or not all(re.fullmatch(r"GPU\d+", token) for token in header):
+        raise text.fault("a table without columns", start, hint="it is cut off: paste all of it")
+    numbers = [int(token[3:]) for token in header]
+    cells: dict[tuple[int, int], str] = {}
+    for row, line in enumerate(range(start + 2, start + 2 + len(numbers))):
+        tokens = text.lines[line].split() if line < len(text.lines) else []
+        if not tokens or tokens[0] != f"GPU{numbers[row]}" or len(tokens) != len(numbers) + 1:
+            label = f"GPU{numbers[row]}"
+            message = f"the table has columns for {len(numbers)} devices; row {label} is missing or cut off"
+            raise text.fault(message, min(line, len(text.lines) - 1), hint="paste all of it")
+        seen.device(numbers[row], line + 1)
+        for other, cell in zip(numbers, tokens[1:], strict=True):
+            cells[numbers[row], other] = cell
+    return cells
+
+
+def _links(tables: dict[str, dict[tuple[int, int], str]], seen: Seen) -> Iterator[SeenLink]:
+    """Direct xGMI links and ways over PCIe. Where only weights are given, those of one hop are xGMI."""
+    types, weights = tables.get("type"), tables.get("weight")
+    pairs = types or weights or tables["hops"]
+    far = 0
+    for first, second in pairs:
+        if first >= second:
+            continue
+        code = _code(types, weights, (first, second))
+        if code is None:
+            far += 1
+            continue
+        yield SeenLink(first, second, code, 1 if code == "XGMI" else None)
+    if far:
+        seen.notes.append(f"{far} pairs are joined over other devices only, or it is not said by what")
+
+
+def _code(
+    types: dict[tuple[int, int], str] | None,
+    weights: dict[tuple[int, int], str] | None,
+    pair: tuple[int, int],
+) -> str | None:
+    weight = None if weights is None else weights[pair]
+    if types is not None and types[pair] != "XGMI":
+        return types[pair]
+    if weight is not None:
+        return "XGMI" if weight == DIRECT_WEIGHT else None
+    return None if types is None else "XGMI"

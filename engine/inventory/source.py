@@ -1,0 +1,116 @@
+"""Inventories from whatever people have: a document, pasted output of tools, machines in a word."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from engine.documents import Document, parse_document, read_text
+from engine.errors import RequestError
+from engine.inventory import read_inventory
+from engine.inventory.assemble import Imported
+from engine.inventory.products import Hardware
+from engine.inventory.types import Inventory
+from engine.records import record, replace
+
+
+@record(eq=False)
+class Found:
+    """An inventory, the document that it was read from where there is one, and what its source left open."""
+
+    inventory: Inventory
+    document: Document | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_source(source: str, hardware: Callable[[], Hardware]) -> Found:
+    """The inventory that an argument means: a file, "-" for standard input, or machines in a word.
+
+    Args:
+        source: the argument.
+        hardware: called where the catalogs of products and links are needed.
+
+    Raises:
+        DocumentError: it can't be read, or is damaged; with its place.
+        RequestError: what is wrong with what it says.
+    """
+    if source != "-" and not os.path.exists(source):
+        from engine.inventory.shorthand import is_shorthand, read_shorthand
+
+        if is_shorthand(source) and not source.endswith((".yaml", ".yml", ".json", ".txt", ".csv")):
+            return Found(read_shorthand(source, hardware()))
+    text = read_text(source)
+    name = "<stdin>" if source == "-" else source
+    if not _is_document(text):
+        from engine.inventory.captures import is_capture, read_captures
+
+        if is_capture(text):
+            imported = read_captures([(name, text)], hardware())
+            return Found(imported.inventory, None, imported.notes)
+    document = parse_document(text, name)
+    try:
+        return Found(read_inventory(document.value), document)
+    except RequestError as error:
+        raise error.located(document) from None
+
+
+def import_texts(texts: Sequence[tuple[str, str]], hardware: Hardware, source: str = "auto") -> Imported:
+    """The inventory that some texts together describe; one of them may be a document.
+
+    Raises:
+        DocumentError: it can't be read, or is damaged; with its place.
+        RequestError: what is wrong with what it says.
+    """
+    from engine.inventory.captures import read_captures
+
+    if len(texts) == 1 and source == "auto" and _is_document(texts[0][1]):
+        document = parse_document(texts[0][1], texts[0][0])
+        try:
+            return Imported(read_inventory(document.value))
+        except RequestError as error:
+            raise error.located(document) from None
+    return read_captures(texts, hardware, source)
+
+
+def _is_document(text: str) -> bool:
+    """Whether a text begins as YAML or JSON of ours does; output of tools never does."""
+    for line in text.splitlines():
+        if line.strip() and not line.startswith(("#", "%", "---")):
+            return line.lstrip().startswith(("{", "[")) or line.startswith(_KEYS)
+    return False
+
+
+_KEYS = (
+    "devices",
+    "name:",
+    "interconnects",
+    "links:",
+    "profiles",
+    "schema_version",
+    "system_io",
+    "apiVersion",
+    "kind:",
+)
+
+
+def with_memory(inventory: Inventory, size: int | None) -> Inventory:
+    """The inventory with a size for the devices of which none is known.
+
+    Raises:
+        RequestError: there are such devices, and no size is given.
+    """
+    unknown = [device for device in inventory.devices if device.memory_bytes is None]
+    if not unknown:
+        return inventory
+    if size is None:
+        named = unknown[0].name or f"{unknown[0].kind} {unknown[0].device_id}"
+        raise RequestError(
+            f"the memory of {len(unknown)} devices is not known ({named})",
+            hint="say it with --memory 80GiB, or add what "
+            "nvidia-smi --query-gpu=index,name,memory.total --format=csv prints",
+        )
+    devices = tuple(
+        replace(device, memory_bytes=size) if device.memory_bytes is None else device
+        for device in inventory.devices
+    )
+    return replace(inventory, devices=devices)

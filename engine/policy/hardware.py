@@ -1,0 +1,30 @@
+"""The catalogs that readers of inventories need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.inventory.products import Hardware, Names
+from engine.policy.catalog import compile_catalog
+from engine.policy.schema_types import schema_types
+from engine.policy.store import PolicyStore
+
+
+def load_hardware(folders: Sequence[str] = ()) -> Hardware:
+    """The newest catalogs of products and of links.
+
+    Raises:
+        PolicyError: one is missing or faulty.
+        DocumentError: one can't be read.
+    """
+    store = PolicyStore(folders)
+    return Hardware(_names(store, "products"), _names(store, "links"))
+
+
+def _names(store: PolicyStore, name: str) -> Names:
+    document = store.read(store.find("catalog", name))
+    rows = compile_catalog(document, schema_types()).table()
+    aliases = {
+        alias: entry for entry, row in document.value["entries"].items() for alias in row.get("aliases", ())
+    }
+    return Names(rows, aliases)

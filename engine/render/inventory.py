@@ -1,0 +1,73 @@
+"""An inventory for people: its devices as a table, and what joins them as a matrix."""
+
+from __future__ import annotations
+
+import json
+
+import yaml
+
+from engine.inventory import Inventory
+from engine.inventory.writer import to_document
+from engine.quantities import format_bytes
+
+
+def text(inventory: Inventory) -> str:
+    """The devices, the interconnects that policies read, and the links of each pair."""
+    lines = _table(inventory)
+    for link in inventory.interconnects:
+        lines.append(f"{link.kind} joins them, {link.bandwidth_gbps:g} GB/s")
+    if inventory.links:
+        lines += ["", *_matrix(inventory)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(inventory: Inventory) -> list[str]:
+    rows = [("#", "device", "product", "memory", "free", "NUMA", "node")]
+    for position, device in enumerate(inventory.devices):
+        rows.append(
+            (
+                str(position),
+                f"{device.kind} {device.device_id}" if device.device_id is not None else device.kind,
+                device.name or "",
+                "unknown" if device.memory_bytes is None else format_bytes(device.memory_bytes),
+                "" if device.free_bytes is None else format_bytes(device.free_bytes),
+                "" if device.numa_node is None else str(device.numa_node),
+                device.node or "",
+            )
+        )
+    kept = [column for column in range(7) if any(row[column] for row in rows[1:])] or [0, 1]
+    widths = {column: max(len(row[column]) for row in rows) for column in kept}
+    return ["  ".join(f"{row[column]:{widths[column]}}" for column in kept).rstrip() for row in rows]
+
+
+def _matrix(inventory: Inventory) -> list[str]:
+    """Who is joined to whom by what: NV18 for 18 NVLinks, · for nothing that is known."""
+    size = len(inventory.devices)
+    cells = [["·"] * size for _ in range(size)]
+    for link in inventory.links:
+        short = "NV" if link.kind == "NVLink" else link.kind
+        cell = f"{short}{link.count}" if link.count is not None and link.count > 1 else short
+        cells[link.a][link.b] = cells[link.b][link.a] = cell
+    for position in range(size):
+        cells[position][position] = "X"
+    width = max(len(cell) for row in cells for cell in row)
+    width = max(width, len(str(size - 1)))
+    head = " " * 5 + " ".join(f"{position:>{width}}" for position in range(size))
+    return [
+        head.rstrip(),
+        *(
+            f"{position:>4} " + " ".join(f"{cell:>{width}}" for cell in row)
+            for position, row in enumerate(cells)
+        ),
+    ]
+
+
+def as_json(inventory: Inventory) -> str:
+    """One JSON document, which `--inventory` reads again."""
+    return json.dumps(to_document(inventory), indent=2, ensure_ascii=False) + "\n"
+
+
+def as_yaml(inventory: Inventory) -> str:
+    """One YAML document, which `--inventory` reads again."""
+    text: str = yaml.safe_dump(to_document(inventory), sort_keys=False, allow_unicode=True, width=110)
+    return text
