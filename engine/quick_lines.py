@@ -1,7 +1,8 @@
 """Lines that hold registries, read straight to requests: what most of a fleet's history is made of.
 
 The types here say what schemas/registry.schema.json says, for msgspec, which reads and checks in one go. This
-is the quick way and only ever says yes: a line that is not plainly such a request is for others to read.
+is the quick way and only ever says yes: a line that is not plainly such a request is for others to read. What
+is `expected` of the reference planner is passed over as it stands.
 """
 
 from __future__ import annotations

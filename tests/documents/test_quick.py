@@ -150,6 +150,8 @@ def test_changed_registries(position: int, seed: int, changes: int, twice: bool)
     rng = random.Random(seed)
     for _ in range(changes):
         document = changed(document, rng)
+    if twice and isinstance(document, dict):
+        document.pop("expected", None)  # nobody reads what is in it, keys that stand twice included
     text = json.dumps(document)
     if twice:
         key = rng.choice(['"available":', '"memory_bytes":', '"registry":', '"kind":'])
