@@ -22,6 +22,7 @@ _COMMANDS = {
     "eval": "Decide one request and say why.",
     "explain": "Tell why, and what would flip the decision.",
     "inventory": "Read machines from what their tools print.",
+    "model": "Read models from their configurations, or by name.",
     "policies": "List policies and catalogs, or show one.",
     "test": "Run policy tests.",
 }

@@ -28,7 +28,9 @@ Examples:
     help="Devices: YAML, JSON, what nvidia-smi or rocm-smi printed, or 8xH100-SXM.",
 )
 @click.option("--memory", metavar="SIZE", help="Of devices whose memory the inventory doesn't say: 80GiB.")
-@click.option("--model", metavar="FILE|-", help="The model, as YAML or JSON.")
+@click.option(
+    "--model", metavar="FILE|DIR|NAME", help="The model: YAML, JSON, a config.json, or llama-3.1-70b."
+)
 @click.option("--params", metavar="N", help="The model's parameters instead: 70B, 7.24B, 350M.")
 @click.option("--quantization", metavar="NAME", help="fp32, fp16, bf16, int8, int4, or auto.")
 @click.option("--request", metavar="FILE|-", help="All of these in one file; flags win over it.")

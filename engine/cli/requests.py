@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from engine.documents import Document, read_document
 from engine.errors import EngineError, MissingInputError, Path, Problem, RequestError
 from engine.inventory.source import read_source, with_memory
 from engine.model import Model, read_model, read_params
+from engine.model.known import model_of
 from engine.quantities import parse_bytes
 from engine.records import field, record
 from engine.request import Request
@@ -113,10 +115,11 @@ def read_request(sources: Sources, policies: Sequence[str] = ()) -> Asked:
         size = None if sources.memory is None else _memory(sources.memory)
         asked.request = asked.request.with_inputs(inventory=with_memory(inventory, size))
     if sources.model:
-        document = read_document(sources.model)
-        with _in(document):
-            asked.request = asked.request.with_inputs(model=read_model(document.value))
-        asked.documents["model"] = document
+        model, document = find_model(sources.model, policies)
+        asked.request = asked.request.with_inputs(model=model)
+        asked.documents.pop("model", None)
+        if document is not None:
+            asked.documents["model"] = document
     if sources.params:
         asked.documents.pop("model", None)
         asked.request = asked.request.with_inputs(model=Model(_params(sources.params)))
@@ -140,6 +143,24 @@ def _in(document: Document) -> Iterator[None]:
         yield
     except RequestError as error:
         raise error.located(document) from None
+
+
+def find_model(source: str, policies: Sequence[str]) -> tuple[Model, Document | None]:
+    """The model that an argument means: a file, a folder with a config.json, or a well-known model's name.
+
+    Raises:
+        EngineError: there is no such file or model, or what is wrong with it.
+    """
+    path = source
+    if source != "-" and os.path.isdir(source):
+        path = os.path.join(source, "config.json")
+    elif source != "-" and not os.path.exists(source) and not source.endswith((".json", ".yaml", ".yml")):
+        from engine.policy.hardware import load_names
+
+        return model_of(load_names("models", policies), source), None
+    document = read_document(path)
+    with _in(document):
+        return read_model(document.value), document
 
 
 def _memory(text: str) -> int:

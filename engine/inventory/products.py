@@ -1,50 +1,11 @@
-"""Products and links by the names that tools and people give them, of the catalogs `products` and `links`."""
+"""What readers of inventories know of hardware: the catalogs `products` and `links`."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any
-
-from engine.errors import near
+from engine.names import Names, Row
 from engine.records import record
 
-Row = Mapping[str, Any]
-
-_NOISE = re.compile(r"nvidia|geforce|tesla|amd|instinct|habana|intel|google|cloud|[^a-z0-9]")
-_SUFFIX = re.compile(r"(?:\d+gb|hbm\d?e?|oam|sxm\d?|pcie|gpu)*")
-"""What makers append to a name without making another product of it."""
-
-
-@record(eq=False)
-class Names:
-    """A catalog's rows, and the names and aliases that mean them."""
-
-    rows: Mapping[str, Row]
-    aliases: Mapping[str, str]
-
-    def exact(self, name: str) -> str | None:
-        """The entry that a name means, word for word."""
-        return name if name in self.rows else self.aliases.get(name)
-
-    def loose(self, name: str) -> str | None:
-        """The entry that a name means, however it is written: `NVIDIA H100 80GB HBM3`, `h100-sxm`."""
-        wanted = _plain(name)
-        known = {
-            _plain(alias): entry
-            for alias, entry in (*self.aliases.items(), *zip(self.rows, self.rows, strict=True))
-        }
-        if wanted in known:
-            return known[wanted]
-        starts = [alias for alias in known if alias and wanted.startswith(alias)]
-        longest = max(starts, key=len, default="")
-        if longest and _SUFFIX.fullmatch(wanted[len(longest) :]):
-            return known[longest]
-        return None
-
-    def nearest(self, name: str) -> str | None:
-        """A hint that names the entries nearest to a name."""
-        return near(name, [*self.rows, *self.aliases])
+__all__ = ["Hardware", "Names", "Row"]
 
 
 @record(eq=False)
@@ -58,7 +19,3 @@ class Hardware:
         """What is known of a product by its name; None of one that isn't known."""
         entry = None if name is None else self.products.loose(name)
         return None if entry is None else self.products.rows[entry]
-
-
-def _plain(name: str) -> str:
-    return _NOISE.sub("", name.casefold())

@@ -6,18 +6,21 @@ from typing import Any
 
 from engine.documents import validate
 from engine.errors import Path, RequestError
-from engine.model.types import Model
+from engine.model.config import is_config, read_config
+from engine.model.types import Model, Parameters
 from engine.quantities import parse_count
 
-__all__ = ["Model", "read_model", "read_params"]
+__all__ = ["Model", "Parameters", "read_model", "read_params"]
 
 
 def read_model(value: Any, path: Path = ()) -> Model:
-    """The model in a decoded document (schemas/model.schema.json).
+    """The model in a decoded document: the engine's own form (schemas/model.schema.json), or a `config.json`.
 
     Raises:
         RequestError: what is wrong, with the paths under `path`.
     """
+    if is_config(value):
+        return read_config(value, path=path)
     problems = validate(value, "model")
     if problems:
         raise RequestError([problem.under(path) for problem in problems])

@@ -1,10 +1,11 @@
-"""The catalogs that readers of inventories need."""
+"""The catalogs that readers of inventories and models need."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.inventory.products import Hardware, Names
+from engine.inventory.products import Hardware
+from engine.names import Names
 from engine.policy.catalog import compile_catalog
 from engine.policy.schema_types import schema_types
 from engine.policy.store import PolicyStore
@@ -17,11 +18,17 @@ def load_hardware(folders: Sequence[str] = ()) -> Hardware:
         PolicyError: one is missing or faulty.
         DocumentError: one can't be read.
     """
+    return Hardware(load_names("products", folders), load_names("links", folders))
+
+
+def load_names(name: str, folders: Sequence[str] = ()) -> Names:
+    """The newest catalog of that name: its rows, and the names that mean them.
+
+    Raises:
+        PolicyError: it is missing or faulty.
+        DocumentError: it can't be read.
+    """
     store = PolicyStore(folders)
-    return Hardware(_names(store, "products"), _names(store, "links"))
-
-
-def _names(store: PolicyStore, name: str) -> Names:
     document = store.read(store.find("catalog", name))
     rows = compile_catalog(document, schema_types()).table()
     aliases = {

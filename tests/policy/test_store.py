@@ -100,6 +100,7 @@ def test_the_list(run: Run, tmp_path: Path) -> None:
         ("catalog", "accelerators", "1.0.0", False),
         ("catalog", "interconnects", "1.0.0", False),
         ("catalog", "links", "1.0.0", False),
+        ("catalog", "models", "1.0.0", False),
         ("catalog", "products", "1.0.0", False),
         ("catalog", "quantization", "1.0.0", False),
     ]

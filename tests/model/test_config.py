@@ -1,0 +1,144 @@
+"""Models from their configurations: counts against what publishers state, shapes, and what is wrong."""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.errors import RequestError
+from engine.model import read_model
+from tests.conftest import DATA, Run
+
+MODELS = DATA / "models"
+PUBLISHED = {
+    "meta-llama--Meta-Llama-3.1-8B": 8_030_261_248,
+    "meta-llama--Meta-Llama-3.1-70B": 70_553_706_496,
+    "meta-llama--Meta-Llama-3.1-405B": 405_853_388_800,
+    "Qwen--Qwen3-8B": 8_190_735_360,
+    "Qwen--Qwen3-0.6B": 596_049_920,
+    "mistralai--Mixtral-8x7B-v0.1": 46_702_792_704,
+    "deepseek-ai--DeepSeek-V3": 671_026_419_200,
+}
+UNKNOWN = "google--gemma-4-26B-A4B"
+
+
+def config(name: str) -> Any:
+    return json.loads((MODELS / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_totals_are_the_published_ones(name: str, run: Run) -> None:
+    found = run("model", "show", MODELS / f"{name}.json", "--format", "json").json
+    parts = found["parameters"]
+    assert parts["total"] == PUBLISHED[name]
+    kinds = ("embedding", "attention", "dense", "routed_expert", "other")
+    assert sum(parts[kind] for kind in kinds) == parts["total"]
+    assert (parts["active"] < parts["total"]) is bool(parts["routed_expert"])
+
+
+def test_shapes(run: Run) -> None:
+    found = run("model", "show", MODELS / "meta-llama--Meta-Llama-3.1-70B.json", "--format", "json").json
+    expected = {"layers": 80, "attention_heads": 64, "kv_heads": 8, "head_dim": 128, "vocabulary": 128256}
+    assert {name: found[name] for name in expected} == expected
+    assert (found["context"], found["dtype"], found["quantization"]) == (131072, "bfloat16", None)
+    assert found["parameters"]["embedding"] == 2 * 128256 * 8192
+    eight = config("Qwen--Qwen3-8B")
+    assert read_model(config("Qwen--Qwen3-VL-8B-Instruct")).params == read_model(eight).params
+    assert read_model(config("Qwen--Qwen3-32B-FP8")).quantization == "fp8"
+    assert read_model(config("openai--gpt-oss-20b")).quantization == "mxfp4"
+    deepseek = read_model(config("deepseek-ai--DeepSeek-V3")).parameters
+    assert deepseek is not None
+    assert 37.4e9 < deepseek.active < 37.7e9  # 37B active, by its publisher
+
+
+def test_tied_embeddings_count_once() -> None:
+    tied = config("Qwen--Qwen3-0.6B")
+    untied = {**tied, "tie_word_embeddings": False}
+    assert read_model(untied).params - read_model(tied).params == tied["vocab_size"] * tied["hidden_size"]
+
+
+def test_eval_takes_files_folders_and_names(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((MODELS / "Qwen--Qwen3-8B.json").read_text())
+    asked = ("eval", "--inventory", "8xH100-SXM", "--quantization", "bf16", "--format", "json", "--model")
+    for source, params in (
+        (MODELS / "Qwen--Qwen3-8B.json", PUBLISHED["Qwen--Qwen3-8B"]),
+        (tmp_path, PUBLISHED["Qwen--Qwen3-8B"]),
+        ("llama-3.1-70b", PUBLISHED["meta-llama--Meta-Llama-3.1-70B"]),
+        ("meta-llama/Meta-Llama-3.1-70B", PUBLISHED["meta-llama--Meta-Llama-3.1-70B"]),
+    ):
+        ran = run(*asked, source)
+        weights = params * 2
+        assert ran.json["plan"]["total_memory_bytes"] == weights + weights // 5
+
+
+def test_the_catalog_agrees_with_the_configurations(run: Run) -> None:
+    for name in PUBLISHED:
+        found = run("model", "show", name.replace("--", "/"), "--format", "json").json
+        assert found["parameters"]["total"] == PUBLISHED[name]
+
+
+def test_an_unknown_architecture_says_so(run: Run) -> None:
+    ran = run("model", "show", MODELS / f"{UNKNOWN}.json")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{UNKNOWN}.json:3:5: unknown architecture 'Gemma4ForConditionalGeneration'" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_size": None}, "the configuration has no hidden_size"),
+        ({"hidden_size": -1}, "hidden_size: expected a whole number from 1, found -1"),
+        ({"hidden_size": 4096.5}, "hidden_size: expected a whole number"),
+        ({"num_hidden_layers": 10**30}, "num_hidden_layers: expected a whole number"),
+        ({"num_hidden_layers": True}, "num_hidden_layers: expected a whole number"),
+        ({"num_key_value_heads": 7}, "no multiple of 7 key-value heads"),
+        ({"intermediate_size": None}, "the configuration has no intermediate_size"),
+        ({"architectures": []}, "architectures: expected a list of names"),
+        ({"architectures": "LlamaForCausalLM"}, "architectures: expected a list of names"),
+        ({"architectures": ["LamaForCausalLM"]}, "did you mean 'LlamaForCausalLM'"),
+    ],
+)
+def test_absurd_configurations(change: dict[str, Any], message: str, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**config("meta-llama--Meta-Llama-3.1-8B"), **change}, indent=1))
+    ran = run("model", "show", path)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{path}:" in ran.err
+    assert message in ran.err
+
+
+ODD = [None, True, -1, 0, 1.5, 2**60, "x", [], {}, [1], {"a": 1}]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in MODELS.glob("*.json")))
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_no_configuration_is_too_odd(name: str, seed: int) -> None:
+    rng = random.Random(seed)
+    value = config(name)
+    for _ in range(rng.randint(1, 3)):
+        inner = value.get("text_config")
+        place = inner if isinstance(inner, dict) and inner and rng.random() < 0.5 else value
+        key = rng.choice(sorted(place))
+        if rng.random() < 0.3:
+            del place[key]
+        else:
+            place[key] = rng.choice(ODD)
+    if "architectures" not in value and "model_type" not in value:
+        return
+    with suppress(RequestError):
+        assert read_model(value).params > 0
+
+
+def test_names_that_are_not_known(run: Run) -> None:
+    ran = run("eval", "--inventory", "h100", "--quantization", "bf16", "--model", "llama-3.1-71b")
+    assert (ran.code, ran.out) == (2, "")
+    assert "did you mean 'llama-3.1-70b'" in ran.err
+    assert "no such file" in run("eval", "--inventory", "h100", "--model", "config.json").err
