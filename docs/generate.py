@@ -110,7 +110,7 @@ def _commands() -> Iterator[str]:
     yield "# The command line"
     yield ""
     yield "Data goes to standard output, everything else to standard error; `-` is standard input."
-    yield "Exit codes: 0 yes, 1 a negative answer (nothing that fits, no match, an error in a line of a batch,"
+    yield "Exit codes: 0 yes, 1 a negative answer (nothing that fits, no match, an error in a batch's line,"
     yield "a finding, a failed test, a difference), 2 bad usage or bad input. `NO_COLOR` and pipes get no"
     yield "colour."
     yield "This page is made by `python docs/generate.py`."

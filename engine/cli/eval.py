@@ -25,6 +25,8 @@ Examples:
   engine eval --request request.yaml --quantization auto --explain
   engine eval --inventory examples/mixed-gpus.yaml --params 8B \\
       --quantization int8 --policies my-policies --format json
+  engine eval --inventory paste.txt --model llama-3.1-70b \\
+      --quantization bf16 --format vllm
   engine eval --policy my-policies/quota/1.0.0.yaml --input subject.yaml
 
 \b
@@ -72,8 +74,10 @@ def command(
 
     The policy reads an inventory, a model and a quantization; another policy reads what it declares.
     """
-    if explain and form == "ai-hwaccel":
-        raise click.UsageError("ai-hwaccel's form has no place for a trace; --explain goes with the others")
+    if explain and form not in ("text", "json", "yaml"):
+        raise click.UsageError(
+            f"{form}'s form has no place for a trace; --explain goes with text, json and yaml"
+        )
     asked = read_request(Sources(inventory, model, params, quantization, request, input_, memory), policies)
     loaded = load_policy(policy, policies, use_cache=use_cache)
     with asked.located():

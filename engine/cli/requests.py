@@ -14,7 +14,7 @@ from engine.inventory.source import read_source, with_memory
 from engine.model import Model, read_model, read_params
 from engine.model.known import model_of
 from engine.quantities import parse_bytes
-from engine.records import field, record
+from engine.records import field, record, replace
 from engine.request import Request
 
 if TYPE_CHECKING:
@@ -160,7 +160,10 @@ def find_model(source: str, policies: Sequence[str]) -> tuple[Model, Document | 
         return model_of(load_names("models", policies), source), None
     document = read_document(path)
     with _in(document):
-        return read_model(document.value), document
+        model = read_model(document.value)
+    if path != "-" and os.path.basename(path) == "config.json":
+        model = replace(model, source=os.path.dirname(path) or ".")
+    return model, document
 
 
 def _memory(text: str) -> int:

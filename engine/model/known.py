@@ -29,4 +29,5 @@ def model_of(known: Names, name: str) -> Model:
         vocabulary=row["vocabulary"],
         context=row["context"],
         dtype=row["dtype"],
+        source=row["hub"],
     )

@@ -49,6 +49,8 @@ class Model:
     context: int | None = None
     dtype: str | None = None
     quantization: str | None = None
+    source: str | None = None
+    """Where servers load it from: a folder, or its name on Hugging Face's hub."""
 
     def to_value(self) -> dict[str, Any]:
         """The fields as expressions read them."""

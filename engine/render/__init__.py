@@ -9,7 +9,16 @@ from engine.decision import Decision
 from engine.errors import RenderError, near
 from engine.records import record
 
-TARGETS = {"text": "text", "json": "json", "yaml": "yaml", "ai-hwaccel": "ai_hwaccel"}
+TARGETS = {
+    "text": "text",
+    "json": "json",
+    "yaml": "yaml",
+    "ai-hwaccel": "ai_hwaccel",
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "llama.cpp": "llama_cpp",
+    "kubernetes": "kubernetes",
+}
 """Modules of this package by the names of `--format`."""
 
 

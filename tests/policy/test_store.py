@@ -99,6 +99,7 @@ def test_the_list(run: Run, tmp_path: Path) -> None:
         ("policy", "sharding", "1.0.0", True),
         ("catalog", "accelerators", "1.0.0", False),
         ("catalog", "interconnects", "1.0.0", False),
+        ("catalog", "launch", "1.0.0", False),
         ("catalog", "links", "1.0.0", False),
         ("catalog", "models", "1.0.0", False),
         ("catalog", "products", "1.0.0", False),

@@ -1,0 +1,47 @@
+"""A `vllm serve` command (vLLM 0.10's flags)."""
+
+from __future__ import annotations
+
+from engine.decision import Decision
+from engine.errors import RenderError
+from engine.render import Screen
+from engine.render.launch import Launch, command_line, launch, load_rows
+
+
+def render(decision: Decision, screen: Screen) -> str:
+    """The command, with the devices in the order of the plan.
+
+    Raises:
+        RenderError: vLLM can't run the plan; the message says why.
+    """
+    plan = launch(decision, "vllm", load_rows())
+    return command_line(plan.environment, [f"vllm serve {plan.source}", *_degrees(plan), *_weights(plan)])
+
+
+def _degrees(plan: Launch) -> list[str]:
+    strategy = plan.plan.strategy
+    flags = []
+    if strategy.tensor_parallel > 1:
+        plan.divides(strategy.tensor_parallel)
+        flags.append(f"--tensor-parallel-size {strategy.tensor_parallel}")
+    if strategy.pipeline_parallel > 1:
+        flags.append(f"--pipeline-parallel-size {strategy.pipeline_parallel}")
+    if strategy.data_parallel > 1:
+        flags.append(f"--data-parallel-size {strategy.data_parallel}")
+    if plan.nodes > 1:
+        flags.append("--distributed-executor-backend ray")
+    return flags
+
+
+def _weights(plan: Launch) -> list[str]:
+    """How weights are stored; of a checkpoint that is quantized, vLLM reads that from its configuration."""
+    if plan.dtype is not None:
+        return [f"--dtype {plan.dtype}"]
+    if plan.model is not None and plan.model.quantization is not None:
+        return []
+    if plan.quantization == "int4" and plan.kind == "CudaGpu":
+        return ["--quantization bitsandbytes"]
+    raise RenderError(
+        f"vllm does not make {plan.quantization} of a checkpoint while it loads it",
+        hint="name a model that is published so: --model DIR, whose config.json has a quantization_config",
+    )

@@ -1,0 +1,165 @@
+"""Launch commands: what a plan becomes, word by word, and why some plans become nothing."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import DATA, Run
+
+MODELS = DATA / "models"
+
+
+def words(run: Run, form: str, inventory: str | Path, model: str | Path, quantization: str) -> list[str]:
+    """The command's words; what the shell would set first."""
+    asked = ("eval", "--inventory", inventory, "--model", model, "--quantization", quantization)
+    ran = run(*asked, "--format", form)
+    assert ran.code == 0, ran.err
+    return shlex.split(ran.out.replace("\\\n", " "))
+
+
+@pytest.mark.parametrize(
+    ("inventory", "model", "quantization", "expected"),
+    [
+        (
+            "8xH100-SXM",
+            "llama-3.1-70b",
+            "bf16",
+            "CUDA_VISIBLE_DEVICES=0,1,2,3,4,5,6,7 vllm serve meta-llama/Meta-Llama-3.1-70B "
+            "--tensor-parallel-size 8 --dtype bfloat16",
+        ),
+        (
+            "4xRTX-4090",
+            "qwen3-32b",
+            "fp16",
+            "CUDA_VISIBLE_DEVICES=0,1,2,3 vllm serve Qwen/Qwen3-32B "
+            "--pipeline-parallel-size 4 --dtype float16",
+        ),
+        (
+            "h100",
+            "llama-3.1-8b",
+            "int4",
+            "CUDA_VISIBLE_DEVICES=0 vllm serve meta-llama/Meta-Llama-3.1-8B --quantization bitsandbytes",
+        ),
+        (
+            "8xMI300X",
+            "llama-3.1-8b",
+            "bf16",
+            "HIP_VISIBLE_DEVICES=7 vllm serve meta-llama/Meta-Llama-3.1-8B --dtype bfloat16",
+        ),
+        (
+            "2x8xH100-SXM",
+            "llama-3.1-405b",
+            "bf16",
+            "CUDA_VISIBLE_DEVICES=0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15 vllm serve "
+            "meta-llama/Meta-Llama-3.1-405B --tensor-parallel-size 16 "
+            "--distributed-executor-backend ray --dtype bfloat16",
+        ),
+    ],
+)
+def test_vllm(inventory: str, model: str, quantization: str, expected: str, run: Run) -> None:
+    assert words(run, "vllm", inventory, model, quantization) == shlex.split(expected)
+
+
+def test_a_folder_is_served_as_it_stands(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "my model"
+    folder.mkdir()
+    (folder / "config.json").write_text((MODELS / "Qwen--Qwen3-32B-FP8.json").read_text())
+    found = words(run, "vllm", "h100", folder, "int8")
+    assert found == ["CUDA_VISIBLE_DEVICES=0", "vllm", "serve", str(folder)]
+
+
+def test_a_model_without_a_name_is_the_shells(run: Run) -> None:
+    ran = run(
+        *("eval", "--inventory", "h100", "--params", "7B", "--quantization", "bf16", "--format", "vllm")
+    )
+    assert ran.out == 'CUDA_VISIBLE_DEVICES=0 vllm serve "$MODEL" \\\n  --dtype bfloat16\n'
+
+
+def test_sglang(run: Run) -> None:
+    found = words(run, "sglang", "8xH100-SXM", "llama-3.1-70b", "bf16")
+    assert found == shlex.split(
+        "CUDA_VISIBLE_DEVICES=0,1,2,3,4,5,6,7 python -m sglang.launch_server "
+        "--model-path meta-llama/Meta-Llama-3.1-70B --tp-size 8 --dtype bfloat16"
+    )
+    assert "--torchao-config" in words(run, "sglang", "8xH100-SXM", "llama-3.1-70b", "int8")
+
+
+def test_llama_cpp(run: Run, tmp_path: Path) -> None:
+    found = words(run, "llama.cpp", "4xRTX-4090", "llama-3.1-70b", "int8")
+    expected = '-m "$GGUF" -ngl 999 --split-mode layer --tensor-split 1,1,1,1'
+    assert found == ["CUDA_VISIBLE_DEVICES=0,1,2,3", "llama-server", *shlex.split(expected)]
+    assert words(run, "llama.cpp", "8xH100-SXM", "llama-3.1-405b", "int4")[6:8] == ["--split-mode", "row"]
+    laptop = tmp_path / "laptop.yaml"
+    laptop.write_text("devices: [{kind: Cpu, memory: 64GiB}]\n")
+    assert words(run, "llama.cpp", laptop, "llama-3.1-8b", "int8") == [
+        "llama-server",
+        "-m",
+        "$GGUF",
+        "-ngl",
+        "0",
+    ]
+
+
+def test_kubernetes(run: Run) -> None:
+    asked = ("eval", "--inventory", "8xH100-SXM", "--model", "llama-3.1-70b", "--quantization", "bf16")
+    ran = run(*asked, "--format", "kubernetes")
+    deployment = yaml.safe_load(ran.out)
+    assert (deployment["apiVersion"], deployment["kind"]) == ("apps/v1", "Deployment")
+    spec = deployment["spec"]
+    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    (container,) = spec["template"]["spec"]["containers"]
+    assert container["resources"] == {"limits": {"nvidia.com/gpu": 8}}
+    assert container["command"][:3] == ["vllm", "serve", "meta-llama/Meta-Llama-3.1-70B"]
+    assert "&id" not in ran.out
+    unnamed = yaml.safe_load(
+        run(*asked[:3], "--params", "70B", "--quantization", "bf16", "--format", "kubernetes").out
+    )
+    (container,) = unnamed["spec"]["template"]["spec"]["containers"]
+    assert container["command"][2] == "$(MODEL)"
+    assert container["env"][0]["name"] == "MODEL"
+
+
+@pytest.mark.parametrize(
+    ("form", "inventory", "model", "quantization", "message"),
+    [
+        ("vllm", "7xH100-SXM", "llama-3.1-70b", "bf16", "64 are not by 7"),
+        ("sglang", "7xH100-SXM", "llama-3.1-70b", "bf16", "64 are not by 7"),
+        ("vllm", "8xH100-SXM", "llama-3.1-70b", "int8", "does not make int8 of a checkpoint"),
+        ("vllm", "h100", "llama-3.1-405b", "bf16", "doesn't fit the memory"),
+        ("llama.cpp", "v5p-8", "llama-3.1-8b", "bf16", "llama.cpp does not run on Tpu"),
+        ("sglang", "2xGaudi3", "llama-3.1-8b", "bf16", "sglang does not run on Gaudi"),
+        ("vllm", "1xGaudi3+1xH100", "llama-3.1-70b", "bf16", "one kind of device, the plan has"),
+        ("llama.cpp", "2x8xH100-SXM", "llama-3.1-405b", "bf16", "one machine"),
+        ("kubernetes", "2x8xH100-SXM", "llama-3.1-405b", "bf16", "on one node"),
+    ],
+)
+def test_plans_that_cannot_be_launched(
+    form: str, inventory: str, model: str, quantization: str, message: str, run: Run
+) -> None:
+    asked = ("eval", "--inventory", inventory, "--model", model, "--quantization", quantization)
+    ran = run(*asked, "--format", form)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+
+
+def test_nothing_to_launch(run: Run, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("devices: []\n")
+    ran = run(*("eval", "--inventory", empty, "--params", "7B", "--quantization", "bf16", "--format", "vllm"))
+    assert ran.code == 2
+    assert "places nothing" in ran.err
+
+
+def test_a_trace_has_no_place_there(run: Run) -> None:
+    ran = run(
+        *("eval", "--inventory", "h100", "--params", "7B", "--quantization", "bf16"),
+        "--format",
+        "vllm",
+        "--explain",
+    )
+    assert ran.code == 2
+    assert "no place for a trace" in ran.err
