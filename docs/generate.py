@@ -124,6 +124,7 @@ def _commands() -> Iterator[str]:
         ["engine", "diff"],
         ["engine", "explain"],
         ["engine", "inventory"],
+        ["engine", "inventory", "detect"],
         ["engine", "inventory", "import"],
         ["engine", "inventory", "show"],
         ["engine", "model", "show"],

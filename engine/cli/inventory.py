@@ -18,6 +18,7 @@ from engine.render import inventory as forms
 _EPILOG = """
 \b
 Examples:
+  engine inventory detect > inventory.yaml
   nvidia-smi topo -m > topo.txt
   nvidia-smi --query-gpu=index,name,memory.total,memory.free \\
       --format=csv > gpus.csv
@@ -30,6 +31,23 @@ Examples:
 @click.group("inventory", epilog=_EPILOG)
 def command() -> None:
     """Read machines from what their tools print, and show them."""
+
+
+@command.command("detect")
+@policies_option
+@format_option("yaml", "json", "text")
+def detect(policies: tuple[str, ...], form: str) -> int:
+    """Describe this machine, as its tools do.
+
+    nvidia-smi, rocm-smi and hl-smi are asked for accelerators, as far as they are there. Nothing leaves the
+    machine; serial numbers and its name are not asked for.
+    """
+    from engine.inventory import detect as this_machine
+
+    found = this_machine.detect(load_hardware(policies))
+    note(found.notes)
+    click.echo(_text(found.inventory, form), nl=False)
+    return YES
 
 
 @command.command("import")
@@ -48,8 +66,8 @@ def import_(files: tuple[str, ...], source: str, policies: tuple[str, ...], form
     """Make one inventory of what tools printed of one machine.
 
     nvidia-smi topo -m, --query-gpu=… --format=csv, -L; rocm-smi --showtopo; what vLLM's or PyTorch's
-    collect_env printed, in which these are found; ai-hwaccel's registry. What a source doesn't say stays
-    unknown.
+    collect_env printed, in which these are found; kubectl get nodes -o json; ai-hwaccel's registry. What a
+    source doesn't say stays unknown.
     """
     texts = [("<stdin>" if file == "-" else file, read_text(file)) for file in files]
     imported = import_texts(texts, load_hardware(policies), source)

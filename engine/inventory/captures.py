@@ -42,7 +42,7 @@ def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: 
         RequestError: nothing says what kind of devices they are.
     """
     seen = Seen()
-    codes = frozenset([*hardware.links.rows, *hardware.links.aliases]) - {"NVLink", "XGMI", "PCIE"}
+    codes = link_codes(hardware)
     for name, content in texts:
         text = Lines.of(content, name)
         for find in _finders(source, codes):
@@ -55,6 +55,11 @@ def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: 
             hint="paste nvidia-smi topo -m, --query-gpu=… --format=csv, -L, or rocm-smi --showtopo",
         )
     return assemble(seen, hardware)
+
+
+def link_codes(hardware: Hardware) -> frozenset[str]:
+    """What may stand in nvidia-smi's matrix."""
+    return frozenset([*hardware.links.rows, *hardware.links.aliases]) - {"NVLink", "XGMI", "PCIE"}
 
 
 def _finders(source: str, codes: frozenset[str]) -> list[Callable[[Lines], Sequence[Seen]]]:

@@ -1,4 +1,4 @@
-"""What readers of inventories know of hardware: the catalogs `products` and `links`."""
+"""What readers of inventories know of hardware: the catalogs `products`, `links` and `launch`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ class Hardware:
 
     products: Names
     links: Names
+    launch: Names
 
     def product(self, name: str | None) -> Row | None:
         """What is known of a product by its name; None of one that isn't known."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
+from engine.errors import DocumentError
 from engine.inventory.capture import Lines, Seen, SeenLink
 
 KIND = "RocmGpu"
@@ -88,3 +90,31 @@ def _code(
     if weight is not None:
         return "XGMI" if weight == DIRECT_WEIGHT else None
     return None if types is None else "XGMI"
+
+
+def cards(text: str) -> Seen:
+    """The devices of `rocm-smi --showproductname --showmeminfo vram --json`.
+
+    Raises:
+        DocumentError: it is no such JSON.
+    """
+    try:
+        value = json.loads(text[text.index("{") :])
+    except ValueError:
+        raise DocumentError("rocm-smi: expected JSON") from None
+    seen = Seen(KIND)
+    for name, card in value.items() if isinstance(value, dict) else ():
+        match = re.fullmatch(r"card(\d+)", str(name))
+        if match is None or not isinstance(card, dict):
+            continue
+        device = seen.device(int(match[1]), 1)
+        device.name = next((str(card[key]) for key in _NAMES if card.get(key) not in (None, "N/A", "")), None)
+        total, used = card.get("VRAM Total Memory (B)"), card.get("VRAM Total Used Memory (B)")
+        if str(total).isdigit():
+            device.memory_bytes = int(str(total))
+            if str(used).isdigit():
+                device.free_bytes = max(device.memory_bytes - int(str(used)), 0)
+    return seen
+
+
+_NAMES = ("Card Series", "Card series", "Card Model", "Card model")

@@ -48,10 +48,24 @@ def read_source(source: str, hardware: Callable[[], Hardware]) -> Found:
             imported = read_captures([(name, text)], hardware())
             return Found(imported.inventory, None, imported.notes)
     document = parse_document(text, name)
+    imported = _of_document(document, hardware)
+    return Found(imported.inventory, document, imported.notes)
+
+
+def _of_document(document: Document, hardware: Callable[[], Hardware]) -> Imported:
     try:
-        return Found(read_inventory(document.value), document)
+        if (isinstance(document.value, dict) and "items" in document.value) or _is_node(document.value):
+            from engine.inventory.kubernetes import is_nodes, read_nodes
+
+            if is_nodes(document.value):
+                return read_nodes(document.value, hardware())
+        return Imported(read_inventory(document.value))
     except RequestError as error:
         raise error.located(document) from None
+
+
+def _is_node(value: object) -> bool:
+    return isinstance(value, dict) and value.get("kind") == "Node"
 
 
 def import_texts(texts: Sequence[tuple[str, str]], hardware: Hardware, source: str = "auto") -> Imported:
@@ -64,11 +78,7 @@ def import_texts(texts: Sequence[tuple[str, str]], hardware: Hardware, source: s
     from engine.inventory.captures import read_captures
 
     if len(texts) == 1 and source == "auto" and _is_document(texts[0][1]):
-        document = parse_document(texts[0][1], texts[0][0])
-        try:
-            return Imported(read_inventory(document.value))
-        except RequestError as error:
-            raise error.located(document) from None
+        return _of_document(parse_document(texts[0][1], texts[0][0]), lambda: hardware)
     return read_captures(texts, hardware, source)
 
 

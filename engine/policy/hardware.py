@@ -18,7 +18,7 @@ def load_hardware(folders: Sequence[str] = ()) -> Hardware:
         PolicyError: one is missing or faulty.
         DocumentError: one can't be read.
     """
-    return Hardware(load_names("products", folders), load_names("links", folders))
+    return Hardware(*(load_names(name, folders) for name in ("products", "links", "launch")))
 
 
 def load_names(name: str, folders: Sequence[str] = ()) -> Names:

@@ -1,0 +1,159 @@
+"""This machine: what the makers' tools say of its accelerators, and its CPU's memory.
+
+Nothing is installed and nothing leaves the machine; serial numbers and the host's name are not asked for.
+A tool that isn't there is a note, one that hangs is cut off.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineError
+from engine.inventory import nvidia_smi, rocm_smi
+from engine.inventory.assemble import Imported, assemble
+from engine.inventory.capture import Lines, Seen
+from engine.inventory.captures import link_codes
+from engine.inventory.products import Hardware
+from engine.inventory.types import Device, Inventory
+from engine.records import replace
+
+PATIENCE = 20.0
+"""Seconds for a tool's answer."""
+
+_QUERY = "index,name,memory.total,memory.free,driver_version"
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where a container's limit stands, in the second and in the first version of control groups."""
+
+
+def detect(hardware: Hardware, patience: float = PATIENCE) -> Imported:
+    """The inventory of this machine: its accelerators, then its CPU with the memory that may be used.
+
+    Raises:
+        EngineError: a tool printed what can't be read.
+    """
+    notes: list[str] = []
+    found: list[Imported] = []
+    for find in (_nvidia, _amd, _gaudi):
+        seen = find(_Tools(notes, patience), hardware)
+        if seen is not None and seen.devices:
+            found.append(assemble(seen, hardware))
+    for pattern, what in (("accel[0-9]*", "TPU"), ("neuron[0-9]*", "AWS Neuron"), ("nvidia[0-9]*", "NVIDIA")):
+        count = len(list(Path("/dev").glob(pattern)))
+        if count and not (what == "NVIDIA" and found):
+            notes.append(f"/dev has {count} {what} devices, of which no tool here says more")
+    devices = [device for each in found for device in each.inventory.devices]
+    links = _moved(found)
+    interconnects = [link for each in found for link in each.inventory.interconnects]
+    notes += [note for each in found for note in each.notes]
+    inventory = Inventory((*devices, _cpu()), tuple(interconnects), links=links)
+    return Imported(inventory, tuple(dict.fromkeys(notes)))
+
+
+def _moved(found: Sequence[Imported]) -> tuple[Any, ...]:
+    """The links of all, by positions among all devices."""
+    links = []
+    first = 0
+    for each in found:
+        links += [replace(link, a=link.a + first, b=link.b + first) for link in each.inventory.links]
+        first += len(each.inventory.devices)
+    return tuple(links)
+
+
+class _Tools:
+    """Runs tools; what is wrong with them is a note."""
+
+    def __init__(self, notes: list[str], patience: float) -> None:
+        self.notes = notes
+        self.patience = patience
+
+    def run(self, *command: str) -> str | None:
+        """What a tool printed; None where it isn't there, hangs or fails."""
+        tool = command[0]
+        path = shutil.which(tool)
+        if path is None:
+            return None
+        try:
+            done = subprocess.run(
+                [path, *command[1:]],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=self.patience,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            self.notes.append(f"{tool} gave no answer in {self.patience:g} s, and was ended")
+            return None
+        except OSError as error:
+            self.notes.append(f"{tool}: {(error.strerror or str(error)).lower()}")
+            return None
+        if done.returncode:
+            said = (done.stderr or done.stdout).decode(errors="replace").strip().split("\n")[0][:200]
+            self.notes.append(f"{tool} ended with {done.returncode}: {said}")
+            return None
+        return done.stdout.decode(errors="replace")
+
+    def read(self, tool: str, read: Callable[[], Seen | None]) -> Seen | None:
+        """What is read of a tool's output; what can't be is a note."""
+        try:
+            return read()
+        except EngineError as error:
+            self.notes.append(f"{tool}: {error.message}")
+            return None
+
+
+def _nvidia(tools: _Tools, hardware: Hardware) -> Seen | None:
+    table = tools.run("nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv")
+    if table is None:
+        return None
+    seen = tools.read("nvidia-smi", lambda: next(nvidia_smi.tables(Lines.of(table, "nvidia-smi")), None))
+    matrix = tools.run("nvidia-smi", "topo", "-m")
+    if seen is not None and matrix is not None:
+        codes = link_codes(hardware)
+        lines = Lines.of(matrix, "nvidia-smi topo")
+        topology = tools.read(lines.name, lambda: next(nvidia_smi.matrices(lines, codes), None))
+        if topology is not None:
+            seen.add(topology)
+    return seen
+
+
+def _amd(tools: _Tools, hardware: Hardware) -> Seen | None:
+    described = tools.run("rocm-smi", "--showproductname", "--showmeminfo", "vram", "--json")
+    if described is None:
+        return None
+    seen = tools.read("rocm-smi", lambda: rocm_smi.cards(described))
+    matrix = tools.run("rocm-smi", "--showtopo")
+    if seen is not None and matrix is not None:
+        topology = tools.read("rocm-smi", lambda: rocm_smi.topology(Lines.of(matrix, "rocm-smi --showtopo")))
+        if topology is not None:
+            seen.add(topology)
+    return seen
+
+
+def _gaudi(tools: _Tools, hardware: Hardware) -> Seen | None:
+    table = tools.run("hl-smi", "--query-aip=index,name,memory.total,memory.free", "--format=csv")
+    if table is None:
+        return None
+    seen = tools.read("hl-smi", lambda: next(nvidia_smi.tables(Lines.of(table, "hl-smi")), None))
+    if seen is not None:
+        seen.kind = "Gaudi"
+    return seen
+
+
+def _cpu() -> Device:
+    """The CPU with the memory that this process may use."""
+    import psutil
+
+    total = int(psutil.virtual_memory().total)
+    free = int(psutil.virtual_memory().available)
+    for path in _LIMITS:
+        try:
+            text = Path(path).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if text.isdigit():
+            total = min(total, int(text))
+    return Device("Cpu", total, free_bytes=min(free, total))

@@ -1,0 +1,90 @@
+"""Nodes of a Kubernetes cluster, as `kubectl get nodes -o json` has them, with the GPU operators' labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from engine.errors import RequestError
+from engine.inventory.assemble import Imported
+from engine.inventory.products import Hardware
+from engine.inventory.types import Device, Inventory
+
+_PRODUCTS = ("nvidia.com/gpu.product", "amd.com/gpu.product-name", "beta.amd.com/gpu.product-name")
+_MEMORY = ("nvidia.com/gpu.memory",)
+"""In MiB."""
+_MOST = 100_000
+
+
+def is_nodes(value: Any) -> bool:
+    """Whether a decoded document is a node of a cluster, or a list of them."""
+    if not isinstance(value, dict):
+        return False
+    items = value.get("items")
+    first = items[0] if isinstance(items, list) and items else None
+    return value.get("kind") == "Node" or (isinstance(first, dict) and first.get("kind") == "Node")
+
+
+def read_nodes(value: Mapping[str, Any], hardware: Hardware) -> Imported:
+    """The accelerators of the nodes that can be used.
+
+    Raises:
+        RequestError: none has any, or a count that can't be.
+    """
+    nodes = value["items"] if isinstance(value.get("items"), list) else [value]
+    devices: list[Device] = []
+    notes: list[str] = []
+    for node in nodes:
+        if isinstance(node, dict):
+            devices += _of_node(node, hardware, devices, notes)
+    if not devices:
+        known = ", ".join(_resources(hardware))
+        raise RequestError("no node has accelerators that Kubernetes knows of", hint=f"known: {known}")
+    return Imported(Inventory(tuple(devices)), tuple(dict.fromkeys(notes)))
+
+
+def _of_node(
+    node: Mapping[str, Any], hardware: Hardware, before: list[Device], notes: list[str]
+) -> Iterator[Device]:
+    metadata, spec, status = (_mapping(node.get(key)) for key in ("metadata", "spec", "status"))
+    labels = _mapping(metadata.get("labels"))
+    allocatable = _mapping(status.get("allocatable")) or _mapping(status.get("capacity"))
+    name = metadata.get("name")
+    node_name = name if isinstance(name, str) else None
+    if spec.get("unschedulable") is True:
+        notes.append(f"node {node_name} is cordoned: its devices are not available")
+    product = next((str(labels[key]) for key in _PRODUCTS if labels.get(key)), None)
+    row = hardware.product(product)
+    memory = next((int(labels[key]) * 2**20 for key in _MEMORY if str(labels.get(key)).isdigit()), None)
+    if memory is None and row is not None and row["memory_mib"] is not None:
+        memory = row["memory_mib"] * 2**20
+        notes.append(f"the memory of '{product}' is that of the catalog")
+    for resource, kind in _resources(hardware).items():
+        count = str(allocatable.get(resource, "0"))
+        if not count.isdigit() or int(count) > _MOST:
+            raise RequestError(f"node {node_name}: {resource} is {count[:40]!r}, expected a count")
+        first = sum(device.kind == kind for device in before)
+        for number in range(int(count)):
+            yield Device(
+                kind,
+                memory,
+                spec.get("unschedulable") is not True,
+                first + number,
+                product,
+                node=node_name,
+                attributes=_attributes(row),
+            )
+
+
+def _resources(hardware: Hardware) -> dict[str, str]:
+    """Kinds of devices by what Kubernetes calls them."""
+    rows = hardware.launch.rows.items()
+    return {row["resource"]: kind for kind, row in rows if row["resource"] is not None}
+
+
+def _attributes(row: Any) -> dict[str, Any]:
+    return {"generation": row["version"]} if row is not None and row["kind"] == "Gaudi" else {}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

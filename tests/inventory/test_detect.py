@@ -1,0 +1,186 @@
+"""`engine inventory detect`: this machine, and stand-ins of the makers' tools that print what real ones do."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from engine.inventory import detect
+from engine.policy.hardware import load_hardware
+from tests.conftest import DATA, Run
+
+TOPOLOGIES = DATA / "topologies"
+CSV = "index, name, memory.total [MiB], memory.free [MiB], driver_version\n" + "".join(
+    f"{number}, NVIDIA H100 80GB HBM3, 81559 MiB, {81000 - number} MiB, 550.54.15\n" for number in range(8)
+)
+CARDS = {
+    f"card{number}": {
+        "Card Series": "AMD Instinct MI300X",
+        "VRAM Total Memory (B)": "206141652992",
+        "VRAM Total Used Memory (B)": "297545728",
+    }
+    for number in range(8)
+}
+SWITCHED = (TOPOLOGIES / "h100x8-nvswitch.txt").read_text()
+HABANA = "index, name, memory.total [MiB], memory.free [MiB]\n0, HL-325L, 131072 MiB, 130000 MiB\n"
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is all of PATH that tools are looked for in."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def stand_in(folder: Path, name: str, script: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def printing(folder: Path, name: str, answers: dict[str, str]) -> None:
+    """A tool that prints a file where its arguments have a word in them."""
+    cases = []
+    for number, (word, text) in enumerate(answers.items()):
+        file = folder / f"{name}.{number}"
+        file.write_text(text.rstrip() + "\n")
+        loop = f'while read -r l; do printf "%s\\n" "$l"; done < {file}'
+        cases.append(f'case "$*" in *{word}*) {loop}; exit 0;; esac')
+    stand_in(folder, name, "IFS=\n" + "\n".join(cases) + "\nexit 9")
+
+
+def detected(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
+    ran = run("inventory", "detect", "--format", "json")
+    assert ran.code == 0, ran.err
+    return ran.json["devices"], ran.json, ran.err
+
+
+def test_a_machine_without_accelerators(run: Run, tools: Path) -> None:
+    (cpu,), _, _ = detected(run)
+    assert cpu["kind"] == "Cpu"
+    assert 0 < cpu["memory_bytes"] <= psutil.virtual_memory().total
+    assert 0 < cpu["free_bytes"] <= cpu["memory_bytes"]
+
+
+def test_nvidia(run: Run, tools: Path) -> None:
+    matrix = (TOPOLOGIES / "h100x8-nvswitch.txt").read_text()
+    printing(tools, "nvidia-smi", {"query-gpu": CSV, "topo": matrix})
+    devices, found, _ = detected(run)
+    assert [device["kind"] for device in devices] == ["CudaGpu"] * 8 + ["Cpu"]
+    assert [device.get("numa_node") for device in devices] == [0] * 4 + [1] * 4 + [None]
+    assert devices[3]["free_bytes"] == (81000 - 3) * 2**20
+    assert found["interconnects"] == [{"kind": "NVSwitch", "bandwidth_gbps": 450.0}]
+    assert len(found["links"]) == 28
+
+
+def test_amd(run: Run, tools: Path) -> None:
+    topology = (TOPOLOGIES / "rocm8_two_xgmi_hives.txt").read_text()
+    printing(tools, "rocm-smi", {"showproductname": json.dumps(CARDS), "showtopo": topology})
+    devices, found, errors = detected(run)
+    assert {device["name"] for device in devices[:8]} == {"AMD Instinct MI300X"}
+    assert devices[0]["memory_bytes"] == 206141652992
+    assert {link["bandwidth_gbs"] for link in found["links"] if link["kind"] == "XGMI"} == {64.0}
+    assert "XGMI joins 12 of 28 pairs" in errors
+
+
+def test_gaudi(run: Run, tools: Path) -> None:
+    printing(tools, "hl-smi", {"query-aip": HABANA})
+    devices, _, _ = detected(run)
+    assert (devices[0]["kind"], devices[0]["memory_bytes"]) == ("Gaudi", 131072 * 2**20)
+
+
+def test_two_makers_in_one_machine(run: Run, tools: Path) -> None:
+    printing(tools, "nvidia-smi", {"query-gpu": CSV, "topo": SWITCHED})
+    topology = (TOPOLOGIES / "rocm8_two_xgmi_hives.txt").read_text()
+    printing(tools, "rocm-smi", {"showproductname": json.dumps(CARDS), "showtopo": topology})
+    devices, found, _ = detected(run)
+    kinds = [device["kind"] for device in devices]
+    for link in found["links"]:
+        assert kinds[link["a"]] == kinds[link["b"]] == ("CudaGpu" if link["kind"] == "NVLink" else "RocmGpu")
+
+
+def test_a_tool_that_hangs_is_cut_off(tools: Path) -> None:
+    stand_in(tools, "nvidia-smi", "while :; do :; done")
+    found = detect.detect(load_hardware(), patience=0.3)
+    assert [device.kind for device in found.inventory.devices] == ["Cpu"]
+    assert "nvidia-smi gave no answer in 0.3 s, and was ended" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("script", "note"),
+    [
+        ("echo no devices were found; exit 6", "nvidia-smi ended with 6: no devices were found"),
+        ("echo 'index, name'", "nvidia-smi: a table without rows"),
+        ("echo 'index, name'; echo '0'", "nvidia-smi: a table without rows"),
+        ("echo 'index, name'; echo '0, a, b'", "nvidia-smi: 3 cells for 2 columns"),
+    ],
+)
+def test_a_tool_that_fails_is_a_note(script: str, note: str, run: Run, tools: Path) -> None:
+    stand_in(tools, "nvidia-smi", script)
+    devices, _, errors = detected(run)
+    assert [device["kind"] for device in devices] == ["Cpu"]
+    assert f"note: {note}" in errors
+
+
+def test_what_is_detected_can_be_planned_on(run: Run, tools: Path, tmp_path: Path) -> None:
+    printing(tools, "nvidia-smi", {"query-gpu": CSV, "topo": SWITCHED})
+    file = tmp_path / "inventory.yaml"
+    file.write_text(run("inventory", "detect").out)
+    asked = ("eval", "--inventory", file, "--params", "70B", "--quantization", "bf16", "--format", "json")
+    assert run(*asked).json["match"] == "tensor-parallel"
+    assert "hostname" not in file.read_text()
+    assert os.uname().nodename not in file.read_text()
+
+
+# --- Kubernetes --------------------------------------------------------------------------------------
+
+
+def node(name: str, count: str, *, cordoned: bool = False, **labels: str) -> dict[str, Any]:
+    return {
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"unschedulable": True} if cordoned else {},
+        "status": {"allocatable": {"cpu": "64", "nvidia.com/gpu": count}},
+    }
+
+
+def test_kubernetes_nodes(run: Run, tmp_path: Path) -> None:
+    labels = {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3", "nvidia.com/gpu.memory": "81559"}
+    nodes = [node("a", "8", **labels), node("b", "8", cordoned=True, **labels), node("c", "0")]
+    file = tmp_path / "nodes.json"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": nodes}))
+    ran = run("inventory", "import", file)
+    assert ran.code == 0, ran.err
+    devices = yaml.safe_load(ran.out)["devices"]
+    assert [device["node"] for device in devices] == ["a"] * 8 + ["b"] * 8
+    assert [device["available"] for device in devices] == [True] * 8 + [False] * 8
+    assert [device["device_id"] for device in devices] == list(range(16))
+    assert {device["memory_bytes"] for device in devices} == {81559 * 2**20}
+    assert "node b is cordoned" in ran.err
+    asked = ("eval", "--params", "70B", "--quantization", "int8", "--format", "json", "--inventory")
+    assert run(*asked, file).json["match"] == "single-device" or run(*asked, file).code == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"kind": "Node"}, "no node has accelerators"),
+        ({"items": [node("a", "many")]}, "is 'many', expected a count"),
+        ({"items": [node("a", "-1")]}, "is '-1', expected a count"),
+        ({"items": [node("a", "9" * 30)]}, "expected a count"),
+    ],
+)
+def test_odd_nodes(value: Any, message: str, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "nodes.json"
+    file.write_text(json.dumps(value))
+    ran = run("inventory", "import", file)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
