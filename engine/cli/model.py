@@ -29,7 +29,8 @@ def command() -> None:
 def show(source: str, policies: tuple[str, ...], form: str) -> int:
     """Show a model's shape, and where its parameters are.
 
-    FILE is a config.json as Hugging Face's hub has it, DIR a folder with one; NAME a well-known model.
+    FILE is a config.json as Hugging Face's hub has it, or weights: .safetensors, their index, .gguf, of which
+    the headers are read; DIR a folder with one of these; NAME a well-known model.
     """
     model, _ = find_model(source, policies)
     click.echo(forms.as_json(model) if form == "json" else forms.text(model), nl=False)

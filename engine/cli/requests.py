@@ -13,6 +13,7 @@ from engine.errors import EngineError, MissingInputError, Path, Problem, Request
 from engine.inventory.source import read_source, with_memory
 from engine.model import Model, read_model, read_params
 from engine.model.known import model_of
+from engine.model.tensors import is_weights, read_weights, weights_in
 from engine.quantities import parse_bytes
 from engine.records import field, record, replace
 from engine.request import Request
@@ -145,6 +146,9 @@ def _in(document: Document) -> Iterator[None]:
         raise error.located(document) from None
 
 
+_FILES = (".json", ".yaml", ".yml", ".safetensors", ".gguf")
+
+
 def find_model(source: str, policies: Sequence[str]) -> tuple[Model, Document | None]:
     """The model that an argument means: a file, a folder with a config.json, or a well-known model's name.
 
@@ -154,10 +158,14 @@ def find_model(source: str, policies: Sequence[str]) -> tuple[Model, Document | 
     path = source
     if source != "-" and os.path.isdir(source):
         path = os.path.join(source, "config.json")
-    elif source != "-" and not os.path.exists(source) and not source.endswith((".json", ".yaml", ".yml")):
+        if not os.path.exists(path):
+            path = weights_in(source) or path
+    elif source != "-" and not os.path.exists(source) and not source.endswith(_FILES):
         from engine.policy.hardware import load_names
 
         return model_of(load_names("models", policies), source), None
+    if is_weights(path):
+        return read_weights(path), None
     document = read_document(path)
     with _in(document):
         model = read_model(document.value)

@@ -1,4 +1,4 @@
-"""`engine inventory detect`: this machine, and stand-ins of the makers' tools that print what real ones do."""
+"""`engine inventory detect`: this machine, and stand-ins of tools that print what real ones did."""
 
 from __future__ import annotations
 
