@@ -45,7 +45,7 @@ def detect(policies: tuple[str, ...], form: str) -> int:
     from engine.inventory import detect as this_machine
 
     found = this_machine.detect(load_hardware(policies))
-    note(found.notes)
+    _notes(found.notes, found.inventory)
     click.echo(_text(found.inventory, form), nl=False)
     return YES
 
@@ -71,7 +71,7 @@ def import_(files: tuple[str, ...], source: str, policies: tuple[str, ...], form
     """
     texts = [("<stdin>" if file == "-" else file, read_text(file)) for file in files]
     imported = import_texts(texts, load_hardware(policies), source)
-    note(imported.notes)
+    _notes(imported.notes, imported.inventory)
     click.echo(
         forms.as_yaml(imported.inventory) if form == "yaml" else forms.as_json(imported.inventory), nl=False
     )
@@ -88,7 +88,7 @@ def show(source: str, policies: tuple[str, ...], form: str) -> int:
     WORD is a shorthand: 8xH100-SXM, 2x8xH200-SXM (nodes x devices), v5p-8, 2xGaudi3+8xL40S.
     """
     found = read_source(source, lambda: load_hardware(policies))
-    note(found.notes)
+    _notes(found.notes, found.inventory)
     click.echo(_text(found.inventory, form), nl=False)
     return YES
 
@@ -99,7 +99,9 @@ def _text(inventory: Inventory, form: str) -> str:
     return forms.as_yaml(inventory) if form == "yaml" else forms.as_json(inventory)
 
 
-def note(notes: tuple[str, ...]) -> None:
+def _notes(notes: tuple[str, ...], inventory: Inventory) -> None:
     """Say on standard error what a source left open."""
     for each in notes:
         print(f"note: {each}", file=sys.stderr)
+    if any(device.memory_bytes is None for device in inventory.devices):
+        print("note: the memory of some devices is not said; --memory gives it", file=sys.stderr)

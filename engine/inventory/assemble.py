@@ -32,8 +32,6 @@ def assemble(seen: Seen, hardware: Hardware) -> Imported:
     rows = [hardware.product(device.name) for device in devices]
     links = tuple(_links(seen.links, positions, rows, hardware, notes))
     interconnects = tuple(derived(len(devices), links, hardware, notes))
-    if any(device.memory_bytes is None for device in devices):
-        notes.append("the memory of some devices is not said")
     return Imported(Inventory(devices, interconnects, links=links), tuple(dict.fromkeys(notes)))
 
 

@@ -18,6 +18,8 @@ TARGETS = {
     "sglang": "sglang",
     "llama.cpp": "llama_cpp",
     "kubernetes": "kubernetes",
+    "svg": "svg",
+    "html": "html",
 }
 """Modules of this package by the names of `--format`."""
 

@@ -6,11 +6,13 @@ Flags are those of vLLM 0.10, SGLang 0.5 and llama.cpp's `llama-server` of 2025.
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.decision import Decision
 from engine.errors import RenderError
+from engine.inventory import Inventory
 from engine.model import Model
 from engine.names import Row
 from engine.plan import Plan, Shard
@@ -51,8 +53,11 @@ class Launch:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variable that says which devices are used, in the order of the plan."""
-        if self.row["visible"] is None or not self.numbers:
+        """The variable that says which devices are used, in the order of the plan.
+
+        Over several nodes there is none: each numbers its own devices, and all of them are used.
+        """
+        if self.row["visible"] is None or not self.numbers or self.nodes > 1:
             return {}
         return {self.row["visible"]: ",".join(map(str, self.numbers))}
 
@@ -97,10 +102,7 @@ def launch(decision: Decision, target: str, rows: Mapping[str, Row]) -> Launch:
         raise RenderError(f"{target} does not run on {kinds[0]}")
     request = decision.request
     inventory = None if request is None else request.inventory
-    nodes = set()
-    for shard in plan.shards:
-        if inventory is not None and shard.device.index is not None:
-            nodes.add(inventory.devices[shard.device.index].node)
+    nodes = _nodes(plan.shards, inventory, target)
     return Launch(
         target,
         plan,
@@ -108,14 +110,47 @@ def launch(decision: Decision, target: str, rows: Mapping[str, Row]) -> Launch:
         decision.quantization or "",
         kinds[0],
         row,
-        tuple(dict.fromkeys(_numbers(plan.shards))),
-        max(len(nodes), 1),
+        tuple(dict.fromkeys(_numbers(plan.shards, inventory))),
+        nodes,
     )
 
 
-def _numbers(shards: Sequence[Shard]) -> list[int]:
-    numbers = [shard.device.identity.get("device_id") for shard in shards]
-    return [number for number in numbers if isinstance(number, int)]
+def _nodes(shards: Sequence[Shard], inventory: Inventory | None, target: str) -> int:
+    """How many nodes a plan is spread over, each of them wholly.
+
+    Raises:
+        RenderError: of several nodes, one is used in part, which a server's flags can't say.
+    """
+    if inventory is None:
+        return 1
+    used = {shard.device.index for shard in shards}
+    kinds = {shard.device.kind for shard in shards}
+    nodes: dict[str | None, list[bool]] = {}
+    for index, device in enumerate(inventory.devices):
+        if device.kind in kinds:
+            nodes.setdefault(device.node, []).append(index in used)
+    nodes = {name: each for name, each in nodes.items() if any(each)}
+    for name, each in nodes.items():
+        if len(nodes) > 1 and not all(each):
+            raise RenderError(
+                f"the plan uses {sum(each)} of the {len(each)} devices of node '{name}', "
+                f"and {target} over several nodes uses all of each"
+            )
+    return max(len(nodes), 1)
+
+
+def _numbers(shards: Sequence[Shard], inventory: Inventory | None) -> list[int]:
+    """What the node calls the devices: an inventory numbers those of several nodes on, each node from 0."""
+    devices = () if inventory is None else inventory.devices
+    if len({device.node for device in devices}) < 2:
+        given = [shard.device.identity.get("device_id") for shard in shards]
+        return [number for number in given if isinstance(number, int)]
+    seen: Counter[tuple[str | None, str]] = Counter()
+    numbers = []
+    for device in devices:
+        numbers.append(seen[device.node, device.kind])
+        seen[device.node, device.kind] += 1
+    return [numbers[shard.device.index] for shard in shards if shard.device.index is not None]
 
 
 def command_line(environment: Mapping[str, str], words: Sequence[Any]) -> str:

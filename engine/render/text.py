@@ -33,7 +33,7 @@ def render(decision: Decision, screen: Screen) -> str:
         emoji=False,
         markup=False,
     )
-    console.print(_headline(decision))
+    console.print(_title(decision))
     console.print(_facts(decision))
     if decision.plan is not None:
         _print_plan(console, decision, decision.plan)
@@ -51,12 +51,13 @@ def _policy(decision: Decision) -> str:
     return f"{decision.policy_name}@{decision.policy_version}"
 
 
-def _headline(decision: Decision) -> Text:
+def _title(decision: Decision) -> Text:
     style = "bold green" if decision.feasible else "bold red"
-    return Text(_outcome(decision), style=style)
+    return Text(headline(decision), style=style)
 
 
-def _outcome(decision: Decision) -> str:
+def headline(decision: Decision) -> str:
+    """What came out, in a few words."""
     if decision.outcome == "no_match":
         return "No match: no rule of the policy holds for this request"
     if decision.plan is None:

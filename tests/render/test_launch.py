@@ -52,10 +52,15 @@ def words(run: Run, form: str, inventory: str | Path, model: str | Path, quantiz
         ),
         (
             "2x8xH100-SXM",
+            "llama-3.1-8b",
+            "bf16",
+            "CUDA_VISIBLE_DEVICES=7 vllm serve meta-llama/Meta-Llama-3.1-8B --dtype bfloat16",
+        ),
+        (
+            "2x8xH100-SXM",
             "llama-3.1-405b",
             "bf16",
-            "CUDA_VISIBLE_DEVICES=0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15 vllm serve "
-            "meta-llama/Meta-Llama-3.1-405B --tensor-parallel-size 16 "
+            "vllm serve meta-llama/Meta-Llama-3.1-405B --tensor-parallel-size 16 "
             "--distributed-executor-backend ray --dtype bfloat16",
         ),
     ],
@@ -163,3 +168,17 @@ def test_a_trace_has_no_place_there(run: Run) -> None:
     )
     assert ran.code == 2
     assert "no place for a trace" in ran.err
+
+
+def test_a_node_used_in_part_beside_another(run: Run, tmp_path: Path) -> None:
+    inventory = tmp_path / "two.yaml"
+    inventory.write_text(
+        "devices:\n"
+        "  - {kind: CudaGpu, memory: 80GiB, node: a}\n"
+        "  - {kind: CudaGpu, memory: 80GiB, node: b, device_id: 1}\n"
+        "  - {kind: CudaGpu, memory: 80GiB, node: b, device_id: 2, available: false}\n"
+    )
+    asked = ("--params", "60B", "--quantization", "bf16", "--format", "vllm")
+    ran = run("eval", "--inventory", inventory, *asked)
+    assert (ran.code, ran.out) == (2, "")
+    assert "uses 1 of the 2 devices of node 'b'" in ran.err

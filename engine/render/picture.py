@@ -1,0 +1,173 @@
+"""A plan as a picture: devices as boxes in their nodes, filled by what is placed on them.
+
+An SVG of its own: no script, no font, nothing from elsewhere; it follows a browser's light or dark scheme.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from engine.inventory import Inventory
+from engine.inventory.types import Device, Link
+from engine.plan import Plan, Shard
+from engine.quantities import format_bytes
+from engine.records import record
+
+_COLUMNS = 4
+_BOX_WIDTH, _BOX_HEIGHT = 190, 92
+_GAP, _MARGIN, _FRAME = 26, 24, 18
+_MOST = 64
+"""Devices that are drawn; a picture of more would show nothing."""
+
+_MOST_LINES = 96
+"""Links that are drawn one by one; of more, only what joins all is said."""
+
+_STYLE = """
+svg { --ink: #1c2430; --paper: #fff; --quiet: #667085; --edge: #98a2b3; --fill: #9ec5fe;
+  --over: #f4a6a0; --frame: #f3f5f8; --link: #2f9e6e; font-family: system-ui, sans-serif; }
+@media (prefers-color-scheme: dark) {
+  svg { --ink: #e8ebf0; --paper: #14181f; --quiet: #98a2b3; --edge: #667085; --fill: #24507f;
+    --over: #7d2f2a; --frame: #1d232c; --link: #51c08f; } }
+@media print { svg { --ink: #000; --paper: #fff; --quiet: #444; --frame: #fff; } }
+.paper { fill: var(--paper); } .frame { fill: var(--frame); stroke: var(--edge); }
+.box { fill: var(--paper); stroke: var(--edge); } .off { opacity: .45; }
+.used { fill: var(--fill); } .over { fill: var(--over); }
+.link { stroke: var(--link); stroke-width: 1.5; opacity: .55; fill: none; }
+.slow { stroke: var(--edge); } .bus { fill: var(--link); font-size: 12px; }
+text { fill: var(--ink); font-size: 12px; } .quiet { fill: var(--quiet); }
+.head { font-size: 19px; font-weight: 600; }
+"""
+
+
+@record(eq=False)
+class _Place:
+    """Where a device's box stands."""
+
+    x: float
+    y: float
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        return self.x + _BOX_WIDTH / 2, self.y + _BOX_HEIGHT / 2
+
+
+def svg(inventory: Inventory, headline: str, reason: str = "", plan: Plan | None = None) -> str:
+    """The picture as an SVG document."""
+    drawn = list(enumerate(inventory.devices))[:_MOST]
+    nodes = list(dict.fromkeys(device.node for _, device in drawn)) or [None]
+    width = 2 * (_MARGIN + _FRAME) + _COLUMNS * _BOX_WIDTH + (_COLUMNS - 1) * _GAP
+    head = [*textwrap.wrap(reason, 110)]
+    y = float(_MARGIN + 30 + 18 * len(head) + 14)
+    frames: list[str] = []
+    places: dict[int, _Place] = {}
+    for node in nodes:
+        own = [position for position, device in drawn if device.node == node]
+        height = _frame(own, places, y)
+        label = node if node is not None else ""
+        frames.append(_rect("frame", _MARGIN, y, width - 2 * _MARGIN, height))
+        if label:
+            frames.append(_text(_MARGIN + _FRAME, y + 15, label, "quiet"))
+        y += height + _GAP
+    body = [
+        *frames,
+        *_links(inventory, places),
+        *(
+            box
+            for position, device in drawn
+            for box in _box(device, places[position], plan, _shards(plan, position))
+        ),
+    ]
+    for line in _below(inventory, len(drawn)):
+        body.append(_text(_MARGIN, y, line, "bus" if "joins" in line else "quiet"))
+        y += 18
+    height = y + _MARGIN - 10
+    title = [_text(_MARGIN, _MARGIN + 18, headline, "head")]
+    title += [_text(_MARGIN, _MARGIN + 42 + 18 * number, line, "quiet") for number, line in enumerate(head)]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:g}" width="{width}" '
+        f'height="{height:g}" role="img" aria-label="{escape(headline, quote=True)}"><style>{_STYLE}</style>'
+        f'<rect class="paper" width="100%" height="100%"/>{"".join([*title, *body])}</svg>\n'
+    )
+
+
+def _frame(positions: Sequence[int], places: dict[int, _Place], top: float) -> float:
+    """Places the boxes of a node below each other in rows; gives the height of its frame."""
+    rows = max(1, -(-len(positions) // _COLUMNS))
+    for number, position in enumerate(positions):
+        row, column = divmod(number, _COLUMNS)
+        x = _MARGIN + _FRAME + column * (_BOX_WIDTH + _GAP)
+        places[position] = _Place(x, top + _FRAME + 8 + row * (_BOX_HEIGHT + _GAP))
+    return 2 * _FRAME + 8 + rows * _BOX_HEIGHT + (rows - 1) * _GAP
+
+
+def _shards(plan: Plan | None, position: int) -> list[Shard]:
+    return [] if plan is None else [shard for shard in plan.shards if shard.device.index == position]
+
+
+def _box(device: Device, place: _Place, plan: Plan | None, shards: Sequence[Shard]) -> Iterator[str]:
+    """A device: how much of it is used, what it is, which layers it holds."""
+    held = sum(shard.memory_bytes for shard in shards)
+    memory = device.memory_bytes
+    share = min(held / memory, 1.0) if memory else float(held > 0)
+    style = "over" if memory is not None and held > memory else "used"
+    yield f'<g class="{"device" if device.available else "device off"}">'
+    yield _rect("box", place.x, place.y, _BOX_WIDTH, _BOX_HEIGHT)
+    if share:
+        yield _rect(style, place.x, place.y, round(share * _BOX_WIDTH, 1), _BOX_HEIGHT)
+    number = "" if device.device_id is None else f" {device.device_id}"
+    yield _text(place.x + 10, place.y + 20, f"{device.kind}{number}")
+    yield _text(place.x + 10, place.y + 38, _cut(device.name or "", 27), "quiet")
+    size = "memory unknown" if memory is None else format_bytes(memory)
+    yield _text(place.x + 10, place.y + 60, f"{format_bytes(held)} of {size}" if held else size)
+    yield _text(place.x + 10, place.y + 80, _layers(plan, shards), "quiet")
+    yield "</g>"
+
+
+def _layers(plan: Plan | None, shards: Sequence[Shard]) -> str:
+    if plan is None or not shards:
+        return ""
+    if plan.strategy.kind == "none":
+        return "every layer"
+    first, last = shards[0].layer_range[0], shards[-1].layer_range[1]
+    if (first, last) == (0, 0):
+        return "a part of every layer" if len(shards) == 1 else f"{len(shards)} parts of every layer"
+    return f"layers {first} to {last}"
+
+
+def _links(inventory: Inventory, places: dict[int, _Place]) -> Iterator[str]:
+    """Lines between devices joined without a switch; the host's ways only where nothing else joins any."""
+    links = [link for link in inventory.links if link.a in places and link.b in places and not link.switched]
+    fast = [link for link in links if link.bandwidth_gbs is not None]
+    drawn = fast or links
+    if len(drawn) <= _MOST_LINES:
+        yield from (_line(link, places, slow=not fast) for link in drawn)
+
+
+def _line(link: Link, places: dict[int, _Place], *, slow: bool) -> str:
+    (x1, y1), (x2, y2) = places[link.a].middle, places[link.b].middle
+    # Bent, so that a line between far boxes doesn't hide behind the boxes between.
+    bend = 40 if abs(y1 - y2) < 1 else 0
+    style = "link slow" if slow else "link"
+    way = f"M{x1:g} {y1:g} Q{(x1 + x2) / 2:g} {(y1 + y2) / 2 - bend - 30:g} {x2:g} {y2:g}"
+    return f'<path class="{style}" d="{way}"/>'
+
+
+def _below(inventory: Inventory, drawn: int) -> Iterator[str]:
+    for link in inventory.interconnects:
+        yield f"{link.kind} joins them, {link.bandwidth_gbps:g} GB/s"
+    if len(inventory.devices) > drawn:
+        yield f"and {len(inventory.devices) - drawn} more devices"
+
+
+def _rect(style: str, x: float, y: float, width: float, height: float) -> str:
+    return f'<rect class="{style}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="6"/>'
+
+
+def _text(x: float, y: float, text: str, style: str = "ink") -> str:
+    return f'<text class="{style}" x="{x:g}" y="{y:g}">{escape(text)}</text>'
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
