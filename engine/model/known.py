@@ -16,7 +16,7 @@ def model_of(known: Names, name: str) -> Model:
     entry = known.exact(name) or known.exact(name.lower()) or known.loose(name)
     if entry is None:
         hint = known.nearest(name) or "give a config.json, or the count with --params 70B"
-        raise RequestError(f"--model: no file and no well-known model '{name}'", hint=hint)
+        raise RequestError(f"no file and no well-known model '{name}'", hint=hint)
     row = known.rows[entry]
     return Model(
         params=row["params"],
