@@ -65,7 +65,7 @@ def detect(policies: tuple[str, ...], form: str) -> int:
 def import_(files: tuple[str, ...], source: str, policies: tuple[str, ...], form: str) -> int:
     """Make one inventory of what tools printed of one machine.
 
-    nvidia-smi topo -m, --query-gpu=… --format=csv, -L; rocm-smi --showtopo; what vLLM's or PyTorch's
+    nvidia-smi topo -m, --query-gpu=… --format=csv, -L, -q -x; rocm-smi --showtopo; what vLLM's or PyTorch's
     collect_env printed, in which these are found; kubectl get nodes -o json; ai-hwaccel's registry. What a
     source doesn't say stays unknown.
     """
@@ -81,7 +81,7 @@ def import_(files: tuple[str, ...], source: str, policies: tuple[str, ...], form
 @command.command("show")
 @click.argument("source", metavar="FILE|-|WORD")
 @policies_option
-@format_option("text", "yaml", "json")
+@format_option("text", "yaml", "json", "svg")
 def show(source: str, policies: tuple[str, ...], form: str) -> int:
     """Show the devices of an inventory, and what joins them.
 
@@ -89,7 +89,12 @@ def show(source: str, policies: tuple[str, ...], form: str) -> int:
     """
     found = read_source(source, lambda: load_hardware(policies))
     _notes(found.notes, found.inventory)
-    click.echo(_text(found.inventory, form), nl=False)
+    if form == "svg":
+        from engine.render.picture import svg
+
+        click.echo(svg(found.inventory, forms.headline(found.inventory)), nl=False)
+    else:
+        click.echo(_text(found.inventory, form), nl=False)
     return YES
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from engine.errors import DocumentError
-from engine.inventory import nvidia_smi, rocm_smi
+from engine.inventory import nvidia_smi, nvidia_xml, rocm_smi
 from engine.inventory.assemble import Imported, assemble
 from engine.inventory.capture import Lines, Seen
 from engine.inventory.products import Hardware
@@ -16,6 +16,7 @@ _SIGNS = re.compile(
     r"|^(?:index|name|timestamp), .*(?:name|memory|driver)"
     r"|GPU \d+:.*(?:UUID|NVIDIA|AMD|MiB)"
     r"|between two GPUs"
+    r"|^\s*<nvidia_smi_log>\s*$"
     r"|^\s*NUMA node\(s\):",
     re.MULTILINE,
 )
@@ -52,7 +53,7 @@ def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: 
         names = ", ".join(name for name, _ in texts)
         raise DocumentError(
             f"{names}: no accelerator is described there",
-            hint="paste nvidia-smi topo -m, --query-gpu=… --format=csv, -L, or rocm-smi --showtopo",
+            hint="paste nvidia-smi topo -m, --query-gpu=… --format=csv, -L, -q -x, or rocm-smi --showtopo",
         )
     return assemble(seen, hardware)
 
@@ -65,6 +66,7 @@ def link_codes(hardware: Hardware) -> frozenset[str]:
 def _finders(source: str, codes: frozenset[str]) -> list[Callable[[Lines], Sequence[Seen]]]:
     nvidia: list[Callable[[Lines], Sequence[Seen]]] = [
         lambda text: list(nvidia_smi.tables(text)),
+        lambda text: list(nvidia_xml.logs(text)),
         lambda text: [found] if (found := nvidia_smi.listed(text)) is not None else [],
         lambda text: list(nvidia_smi.matrices(text, codes)),
     ]

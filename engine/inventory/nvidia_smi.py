@@ -17,7 +17,7 @@ _JOINED = re.compile(r"(?:X|NV\d+|PIX|PXB|PHB|NODE|SYS|SOC)+\Z")
 """A cell between a device and a card, or two that a lost tab has made one."""
 _PEER_CELLS = {"X", "OK", "NS", "CNS", "GNS", "TNS", "CS", "U", "DR"}
 """Of `topo -p2p`, which tells what may be done, not what joins."""
-_UNKNOWN = {"", "n/a", "[n/a]", "[not supported]", "not supported", "unknown error", "[unknown error]"}
+UNKNOWN = {"", "n/a", "[n/a]", "[not supported]", "not supported", "unknown error", "[unknown error]"}
 _LISTED = re.compile(r"[-*\s]*GPU (?P<number>\d+):\**\s*(?P<name>[^|(]+?)\s*(?:\(UUID|\||$)(?P<rest>.*)")
 
 
@@ -126,12 +126,12 @@ class _Matrix:
     def affinity(self, number: int, rest: list[str], line: int) -> None:
         """The NUMA node, from the right: behind the cells of network cards, after the CPUs."""
         tail = [token for token in rest if not _JOINED.match(token)]
-        if len(tail) < 2 or tail[0].casefold() in _UNKNOWN:
+        if len(tail) < 2 or tail[0].casefold() in UNKNOWN:
             return
         node = tail[1]
         if node.isdigit():
             self.seen.device(number, line + 1).numa_node = int(node)
-        elif node.casefold() not in _UNKNOWN:
+        elif node.casefold() not in UNKNOWN:
             self.seen.notes.append(f"GPU{number} is near several NUMA nodes ({node}): none is taken")
 
 
@@ -189,15 +189,15 @@ def _table(text: Lines, start: int, names: list[str], units: list[str]) -> Seen:
         device = seen.device(int(number), line + 1)
         for column, field in _COLUMNS.items():
             value, unit = row.get(column, ("", ""))
-            if field == "number" or value.casefold() in _UNKNOWN:
+            if field == "number" or value.casefold() in UNKNOWN:
                 continue
-            setattr(device, field, _size(text, line, value, unit) if field.endswith("bytes") else value)
+            setattr(device, field, size(text, line, value, unit) if field.endswith("bytes") else value)
     if not seen.devices:
         raise text.fault("a table without rows", start, hint="no device, or the table is cut off")
     return seen
 
 
-def _size(text: Lines, line: int, value: str, unit: str) -> int:
+def size(text: Lines, line: int, value: str, unit: str) -> int:
     """Bytes of `81559 MiB`, or of a bare number with its column's unit."""
     try:
         return parse_bytes(value if not value.replace(".", "").isdigit() else f"{value} {unit or 'MiB'}")

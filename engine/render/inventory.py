@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import yaml
 
@@ -71,3 +72,9 @@ def as_yaml(inventory: Inventory) -> str:
     """One YAML document, which `--inventory` reads again."""
     text: str = yaml.safe_dump(to_document(inventory), sort_keys=False, allow_unicode=True, width=110)
     return text
+
+
+def headline(inventory: Inventory) -> str:
+    """Which devices there are, in a few words: `8 × CudaGpu, 1 × Cpu`."""
+    kinds = Counter(device.kind for device in inventory.devices)
+    return ", ".join(f"{count} × {kind}" for kind, count in kinds.items()) or "No devices"

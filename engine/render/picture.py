@@ -1,4 +1,4 @@
-"""A plan as a picture: devices as boxes in their nodes, filled by what is placed on them.
+"""A plan, or an inventory alone, as a picture: devices as boxes in their nodes, filled by what they hold.
 
 An SVG of its own: no script, no font, nothing from elsewhere; it follows a browser's light or dark scheme.
 """

@@ -87,3 +87,11 @@ def test_without_an_inventory_there_is_nothing_to_draw(run: Run) -> None:
     ran = run("eval", "--policy", order, "--input", "-", "--format", "svg", stdin="words: [a]\n")
     assert (ran.code, ran.out) == (2, "")
     assert "a picture needs an inventory" in ran.err
+
+
+def test_an_inventory_alone(run: Run) -> None:
+    ran = run("inventory", "show", "2x4xH100-SXM", "--format", "svg")
+    assert ran.code == 0, ran.err
+    picture = ElementTree.fromstring(ran.out)
+    assert (len(boxes(picture, "box")), len(boxes(picture, "used"))) == (8, 0)
+    assert texts(picture)[0] == "8 × CudaGpu"
