@@ -6,14 +6,16 @@ A tool that isn't there is a note, one that hangs is cut off.
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
-from engine.inventory import nvidia_smi, rocm_smi
+from engine.inventory import nvidia_smi, nvml, rocm_smi
 from engine.inventory.assemble import Imported, assemble
 from engine.inventory.capture import Lines, Seen
 from engine.inventory.captures import link_codes
@@ -24,6 +26,7 @@ from engine.records import replace
 PATIENCE = 20.0
 """Seconds for a tool's answer."""
 
+_TOOLS = ("nvidia-smi", "rocm-smi", "hl-smi")
 _QUERY = "index,name,memory.total,memory.free,driver_version"
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where a container's limit stands, in the second and in the first version of control groups."""
@@ -36,6 +39,9 @@ def detect(hardware: Hardware, patience: float = PATIENCE) -> Imported:
         EngineError: a tool printed what can't be read.
     """
     notes: list[str] = []
+    missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    if missing:
+        notes.append(f"{_and(missing)} here: what only they tell of is not listed")
     found: list[Imported] = []
     for find in (_nvidia, _amd, _gaudi):
         seen = find(_Tools(notes, patience), hardware)
@@ -51,6 +57,11 @@ def detect(hardware: Hardware, patience: float = PATIENCE) -> Imported:
     notes += [note for each in found for note in each.notes]
     inventory = Inventory((*devices, _cpu()), tuple(interconnects), links=links)
     return Imported(inventory, tuple(dict.fromkeys(notes)))
+
+
+def _and(tools: Sequence[str]) -> str:
+    *first, last = tools
+    return f"{', '.join(first)} and {last} are not" if first else f"{last} is not"
 
 
 def _moved(found: Sequence[Imported]) -> tuple[Any, ...]:
@@ -70,10 +81,10 @@ class _Tools:
         self.notes = notes
         self.patience = patience
 
-    def run(self, *command: str) -> str | None:
+    def run(self, *command: str, name: str = "") -> str | None:
         """What a tool printed; None where it isn't there, hangs or fails."""
-        tool = command[0]
-        path = shutil.which(tool)
+        tool = name or command[0]
+        path = shutil.which(command[0])
         if path is None:
             return None
         try:
@@ -91,7 +102,8 @@ class _Tools:
             self.notes.append(f"{tool}: {(error.strerror or str(error)).lower()}")
             return None
         if done.returncode:
-            said = (done.stderr or done.stdout).decode(errors="replace").strip().split("\n")[0][:200]
+            lines = (done.stderr or done.stdout).decode(errors="replace").strip().split("\n")
+            said = lines[-1 if lines[0].startswith("Traceback") else 0][:200]
             self.notes.append(f"{tool} ended with {done.returncode}: {said}")
             return None
         return done.stdout.decode(errors="replace")
@@ -106,6 +118,24 @@ class _Tools:
 
 
 def _nvidia(tools: _Tools, hardware: Hardware) -> Seen | None:
+    return _nvml(tools) or _nvidia_smi(tools, hardware)
+
+
+def _nvml(tools: _Tools) -> Seen | None:
+    if importlib.util.find_spec(nvml.MODULE) is None:
+        return None
+    # -P: a file of that name in the folder that one happens to be in is not meant.
+    printed = tools.run(sys.executable, "-P", "-m", nvml.__name__, name="NVML")
+    if printed is None:
+        return None
+    try:
+        return nvml.read(printed)
+    except (ValueError, LookupError, TypeError):
+        tools.notes.append("NVML: what it said can't be read")
+        return None
+
+
+def _nvidia_smi(tools: _Tools, hardware: Hardware) -> Seen | None:
     table = tools.run("nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv")
     if table is None:
         return None
