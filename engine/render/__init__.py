@@ -17,6 +17,7 @@ TARGETS = {
     "vllm": "vllm",
     "sglang": "sglang",
     "llama.cpp": "llama_cpp",
+    "ray-serve": "ray_serve",
     "kubernetes": "kubernetes",
     "svg": "svg",
     "html": "html",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine.decision import Decision
 from engine.errors import RenderError
 from engine.render import Screen
@@ -15,7 +17,26 @@ def render(decision: Decision, screen: Screen) -> str:
         RenderError: vLLM can't run the plan; the message says why.
     """
     plan = launch(decision, "vllm", load_rows())
-    return command_line(plan.environment, [f"vllm serve {plan.source}", *_degrees(plan), *_weights(plan)])
+    return command_line(plan.environment, words(plan))
+
+
+def words(plan: Launch) -> list[str]:
+    """The command, and each flag with its value, quoted for a shell.
+
+    Raises:
+        RenderError: vLLM can't run the plan.
+    """
+    return [f"vllm serve {plan.source}", *_degrees(plan), *_weights(plan)]
+
+
+def arguments(plan: Launch) -> dict[str, Any]:
+    """The flags as arguments of vLLM's engine: `{"tensor_parallel_size": 8, "dtype": "bfloat16"}`.
+
+    Raises:
+        RenderError: vLLM can't run the plan.
+    """
+    pairs = (flag.removeprefix("--").split(" ") for flag in words(plan)[1:])
+    return {name.replace("-", "_"): int(value) if value.isdigit() else value for name, value in pairs}
 
 
 def _degrees(plan: Launch) -> list[str]:

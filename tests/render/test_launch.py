@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import DATA, Run
+from tests.conftest import DATA, TOP, Run
 
 MODELS = DATA / "models"
 
@@ -120,6 +120,7 @@ def test_kubernetes(run: Run) -> None:
     assert container["resources"] == {"limits": {"nvidia.com/gpu": 8}}
     assert container["command"][:3] == ["vllm", "serve", "meta-llama/Meta-Llama-3.1-70B"]
     assert "&id" not in ran.out
+    assert "affinity" not in spec["template"]["spec"]
     unnamed = yaml.safe_load(
         run(*asked[:3], "--params", "70B", "--quantization", "bf16", "--format", "kubernetes").out
     )
@@ -139,7 +140,6 @@ def test_kubernetes(run: Run) -> None:
         ("sglang", "2xGaudi3", "llama-3.1-8b", "bf16", "sglang does not run on Gaudi"),
         ("vllm", "1xGaudi3+1xH100", "llama-3.1-70b", "bf16", "one kind of device, the plan has"),
         ("llama.cpp", "2x8xH100-SXM", "llama-3.1-405b", "bf16", "one machine"),
-        ("kubernetes", "2x8xH100-SXM", "llama-3.1-405b", "bf16", "on one node"),
     ],
 )
 def test_plans_that_cannot_be_launched(
@@ -182,3 +182,54 @@ def test_a_node_used_in_part_beside_another(run: Run, tmp_path: Path) -> None:
     ran = run("eval", "--inventory", inventory, *asked)
     assert (ran.code, ran.out) == (2, "")
     assert "uses 1 of the 2 devices of node 'b'" in ran.err
+
+
+def test_kubernetes_over_several_nodes(run: Run) -> None:
+    asked = ("eval", "--inventory", "2x8xH100-SXM", "--model", "llama-3.1-405b", "--quantization", "bf16")
+    ran = run(*asked, "--format", "kubernetes")
+    assert "&id" not in ran.out
+    group = yaml.safe_load(ran.out)
+    assert (group["apiVersion"], group["kind"]) == ("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet")
+    template = group["spec"]["leaderWorkerTemplate"]
+    assert template["size"] == 2
+    (leader,) = template["leaderTemplate"]["spec"]["containers"]
+    (worker,) = template["workerTemplate"]["spec"]["containers"]
+    assert leader["resources"] == worker["resources"] == {"limits": {"nvidia.com/gpu": 8}}
+    server = leader["command"][2].split("; ")[1]
+    assert server == " ".join(words(run, "vllm", *asked[2::2]))
+    assert "LWS_LEADER_ADDRESS" in worker["command"][2]
+    assert "readinessProbe" not in worker
+
+
+def test_kubernetes_asks_for_nodes_with_the_product_that_was_planned_for(run: Run) -> None:
+    inventory = TOP / "examples" / "8x-h100-nvidia-smi.txt"
+    asked = ("eval", "--inventory", inventory, "--params", "70B", "--quantization", "bf16")
+    pod = yaml.safe_load(run(*asked, "--format", "kubernetes").out)["spec"]["template"]["spec"]
+    (term,) = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
+        "nodeSelectorTerms"
+    ]
+    (expression,) = term["matchExpressions"]
+    assert expression == {
+        "key": "nvidia.com/gpu.product",
+        "operator": "In",
+        "values": ["NVIDIA-H100-80GB-HBM3"],
+    }
+
+
+def test_ray_serve(run: Run) -> None:
+    asked = ("eval", "--inventory", "2x8xH100-SXM", "--quantization", "bf16", "--format", "ray-serve")
+    (application,) = yaml.safe_load(run(*asked, "--model", "llama-3.1-405b").out)["applications"]
+    assert application["import_path"] == "ray.serve.llm:build_openai_app"
+    assert application["args"]["llm_configs"] == [
+        {
+            "model_loading_config": {
+                "model_id": "llama-3.1-405b",
+                "model_source": "meta-llama/Meta-Llama-3.1-405B",
+            },
+            "deployment_config": {"num_replicas": 1},
+            "engine_kwargs": {"tensor_parallel_size": 16, "dtype": "bfloat16"},
+        }
+    ]
+    (application,) = yaml.safe_load(run(*asked, "--params", "7B").out)["applications"]
+    loading = application["args"]["llm_configs"][0]["model_loading_config"]
+    assert set(loading.values()) == {"name-of-the-model"}
