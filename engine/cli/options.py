@@ -43,13 +43,17 @@ def policy_option(command: _Command) -> _Command:
 
 def format_option(*forms: str) -> Callable[[_Command], _Command]:
     """`--format FORM`; the first is the default."""
+    listed = f"{', '.join(forms[:-1])} or {forms[-1]}"
+    # Many forms in one metavar would make a line that is wider than a terminal.
+    few = len("|".join(forms)) < 50
     return click.option(
         "--format",
         "form",
         type=click.Choice(forms),
+        metavar=None if few else "FORM",
         default=forms[0],
         show_default=True,
-        help="The form of the output.",
+        help="The form of the output." if few else f"The form of the output: {listed}.",
     )
 
 
