@@ -17,6 +17,8 @@ TARGETS = {
     "vllm": "vllm",
     "sglang": "sglang",
     "llama.cpp": "llama_cpp",
+    "accelerate": "accelerate",
+    "deepspeed": "deepspeed",
     "ray-serve": "ray_serve",
     "kubernetes": "kubernetes",
     "svg": "svg",

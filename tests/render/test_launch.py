@@ -136,6 +136,12 @@ def test_kubernetes(run: Run) -> None:
         ("sglang", "7xH100-SXM", "llama-3.1-70b", "bf16", "64 are not by 7"),
         ("vllm", "8xH100-SXM", "llama-3.1-70b", "int8", "does not make int8 of a checkpoint"),
         ("vllm", "h100", "llama-3.1-405b", "bf16", "doesn't fit the memory"),
+        ("accelerate", "8xH100-SXM", "llama-3.1-70b", "bf16", "the plan splits them: tensor_parallel"),
+        ("accelerate", "4xRTX-4090", "qwen3-32b", "fp16", "its architecture is not known"),
+        ("accelerate", "v5p-8", "llama-3.1-8b", "bf16", "accelerate does not run on Tpu"),
+        ("deepspeed", "4xRTX-4090", "qwen3-32b", "fp16", "neither stages nor replicas"),
+        ("deepspeed", "h100", "llama-3.1-8b", "int4", "has no int4"),
+        ("deepspeed", "7xH100-SXM", "llama-3.1-70b", "bf16", "64 are not by 7"),
         ("llama.cpp", "v5p-8", "llama-3.1-8b", "bf16", "llama.cpp does not run on Tpu"),
         ("sglang", "2xGaudi3", "llama-3.1-8b", "bf16", "sglang does not run on Gaudi"),
         ("vllm", "1xGaudi3+1xH100", "llama-3.1-70b", "bf16", "one kind of device, the plan has"),
@@ -233,3 +239,36 @@ def test_ray_serve(run: Run) -> None:
     (application,) = yaml.safe_load(run(*asked, "--params", "7B").out)["applications"]
     loading = application["args"]["llm_configs"][0]["model_loading_config"]
     assert set(loading.values()) == {"name-of-the-model"}
+
+
+@pytest.mark.parametrize("devices", [2, 3, 4, 5, 7, 8])
+def test_accelerate_gives_each_device_a_run_of_whole_layers(devices: int, run: Run, tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text(f"devices: [{{kind: CudaGpu, count: {devices}, memory: 96GiB}}]\n")
+    asked = ("eval", "--inventory", inventory, "--quantization", "fp16")
+    model = MODELS / "meta-llama--Meta-Llama-3.1-70B.json"
+    ran = run(*asked, "--model", model, "--format", "accelerate")
+    assert ran.code == 0, ran.err
+    found = yaml.safe_load(ran.out)
+    placed = found["device_map"]
+    layers = [placed[f"model.layers.{number}"] for number in range(80)]
+    assert layers == sorted(layers)
+    assert set(layers) == set(range(devices))
+    counts = [layers.count(number) for number in range(devices)]
+    assert all(abs(count - 80 / devices) < 2 for count in counts)
+    assert (placed["model.embed_tokens"], placed["lm_head"]) == (0, devices - 1)
+    assert len(placed) == 80 + 4
+    assert set(found["max_memory"]) == set(range(devices))
+
+
+def test_accelerate_on_one_device(run: Run) -> None:
+    asked = ("eval", "--inventory", "2xH100-SXM", "--quantization", "bf16", "--format", "accelerate")
+    found = yaml.safe_load(run(*asked, "--model", MODELS / "Qwen--Qwen3-8B.json").out)
+    assert len(set(found["device_map"].values())) == 1
+    assert set(found["max_memory"]) == set(found["device_map"].values())
+
+
+def test_deepspeed(run: Run) -> None:
+    asked = ("eval", "--inventory", "8xH100-SXM", "--model", "llama-3.1-70b", "--quantization", "bf16")
+    found = run(*asked, "--format", "deepspeed").json
+    assert found == {"tensor_parallel": {"enabled": True, "tp_size": 8}, "dtype": "bf16"}
