@@ -7,8 +7,9 @@ from typing import Any
 
 from engine.errors import RequestError
 from engine.inventory.assemble import Imported
+from engine.inventory.fabric import usual
 from engine.inventory.products import Hardware
-from engine.inventory.types import Device, Inventory
+from engine.inventory.types import Device, Interconnect, Inventory
 
 _PRODUCTS = ("nvidia.com/gpu.product", "amd.com/gpu.product-name", "beta.amd.com/gpu.product-name")
 _MEMORY = ("nvidia.com/gpu.memory",)
@@ -40,7 +41,23 @@ def read_nodes(value: Mapping[str, Any], hardware: Hardware) -> Imported:
     if not devices:
         known = ", ".join(_resources(hardware))
         raise RequestError("no node has accelerators that Kubernetes knows of", hint=f"known: {known}")
-    return Imported(Inventory(tuple(devices)), tuple(dict.fromkeys(notes)))
+    joined = tuple(_joined(devices, hardware, notes))
+    return Imported(Inventory(tuple(devices), joined), tuple(dict.fromkeys(notes)))
+
+
+def _joined(devices: list[Device], hardware: Hardware, notes: list[str]) -> Iterator[Interconnect]:
+    """Of usable devices of one product what usually joins them; Kubernetes doesn't tell."""
+    devices = [device for device in devices if device.available]
+    products = {device.name for device in devices}
+    row = hardware.product(devices[0].name) if len(products) == 1 else None
+    found = list(usual(row, len(devices), len({device.node for device in devices}), notes))
+    if len(devices) > 1:
+        notes.append(
+            f"{found[0].kind} of {found[0].bandwidth_gbps:g} GB/s is assumed, as is usual for the product"
+            if found
+            else "Kubernetes doesn't tell what joins the devices: no interconnect is counted"
+        )
+    yield from found
 
 
 def _of_node(

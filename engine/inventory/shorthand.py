@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 
 from engine.errors import RequestError
+from engine.inventory.assemble import Imported
+from engine.inventory.fabric import usual
 from engine.inventory.products import Hardware, Row
 from engine.inventory.types import Attribute, Device, Interconnect, Inventory
 
@@ -21,7 +23,7 @@ def is_shorthand(text: str) -> bool:
     return _SHORTHAND.match(text) is not None
 
 
-def read_shorthand(text: str, hardware: Hardware) -> Inventory:
+def read_shorthand(text: str, hardware: Hardware) -> Imported:
     """The inventory that a word means.
 
     Raises:
@@ -29,13 +31,14 @@ def read_shorthand(text: str, hardware: Hardware) -> Inventory:
     """
     devices: list[Device] = []
     joined: dict[str, Interconnect] = {}
+    notes: list[str] = []
     for part in text.split("+"):
-        for link in _part(part, hardware, devices):
+        for link in _part(part, hardware, devices, notes):
             joined.setdefault(link.kind, link)
-    return Inventory(tuple(devices), tuple(joined.values()), name=text)
+    return Imported(Inventory(tuple(devices), tuple(joined.values()), name=text), tuple(notes))
 
 
-def _part(part: str, hardware: Hardware, devices: list[Device]) -> Iterator[Interconnect]:
+def _part(part: str, hardware: Hardware, devices: list[Device], notes: list[str]) -> Iterator[Interconnect]:
     slice_ = _SLICE.match(part)
     if slice_ is not None:
         row = _row(slice_["name"], part, hardware)
@@ -56,8 +59,7 @@ def _part(part: str, hardware: Hardware, devices: list[Device]) -> Iterator[Inte
     for machine in range(machines):
         node = f"node{machine}" if machines > 1 else None
         devices.extend(_numbered(row, match["name"], devices, node, many))
-    if many > 1 and row["fabric"] is not None and row["link_gbs"] is not None:
-        yield Interconnect(row["fabric"], float(row["link_gbs"]))
+    yield from usual(row, many * machines, machines, notes)
 
 
 def _numbered(row: Row, name: str, devices: list[Device], node: str | None, count: int) -> Iterator[Device]:

@@ -38,7 +38,8 @@ def read_source(source: str, hardware: Callable[[], Hardware]) -> Found:
         from engine.inventory.shorthand import is_shorthand, read_shorthand
 
         if is_shorthand(source) and not source.endswith((".yaml", ".yml", ".json", ".txt", ".csv")):
-            return Found(read_shorthand(source, hardware()))
+            meant = read_shorthand(source, hardware())
+            return Found(meant.inventory, None, meant.notes)
     text = read_text(source)
     name = "<stdin>" if source == "-" else source
     if not _is_document(text):

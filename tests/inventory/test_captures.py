@@ -265,7 +265,8 @@ def test_no_text_is_too_odd(file: str, seed: int) -> None:
     ("word", "devices", "kind", "memory", "joined"),
     [
         ("8xH100-SXM", 8, "CudaGpu", 81559, ("NVSwitch", 450.0)),
-        ("2x8xH200-SXM", 16, "CudaGpu", 143771, ("NVSwitch", 450.0)),
+        ("2x8xH200-SXM", 16, "CudaGpu", 143771, ("InfiniBand", 50.0)),
+        ("18x4xGB200", 72, "CudaGpu", 189471, ("NVSwitch", 900.0)),
         ("4xRTX-4090", 4, "CudaGpu", 24564, None),
         ("8xL40S", 8, "CudaGpu", 46068, ("PCIe", 32.0)),
         ("h100", 1, "CudaGpu", 81559, None),

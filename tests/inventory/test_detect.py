@@ -165,6 +165,7 @@ def test_kubernetes_nodes(run: Run, tmp_path: Path) -> None:
     assert [device["device_id"] for device in devices] == list(range(16))
     assert {device["memory_bytes"] for device in devices} == {81559 * 2**20}
     assert "node b is cordoned" in ran.err
+    assert [each["kind"] for each in yaml.safe_load(ran.out)["interconnects"]] == ["NVSwitch"]
     asked = ("eval", "--params", "70B", "--quantization", "int8", "--format", "json", "--inventory")
     assert run(*asked, file).json["match"] == "single-device" or run(*asked, file).code == 0
 
@@ -184,3 +185,29 @@ def test_odd_nodes(value: Any, message: str, run: Run, tmp_path: Path) -> None:
     ran = run("inventory", "import", file)
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
+
+
+@pytest.mark.parametrize(
+    ("names", "joined", "note"),
+    [
+        (["a"], ("NVSwitch", 450.0), "NVSwitch of 450 GB/s is assumed"),
+        (["a", "b"], ("InfiniBand", 50.0), "is assumed to join the nodes"),
+    ],
+)
+def test_what_joins_kubernetes_devices_is_what_is_usual_and_said(
+    names: list[str], joined: tuple[str, float], note: str, run: Run
+) -> None:
+    label = {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}
+    items = [node(name, "8", **label) for name in names]
+    ran = run("inventory", "import", "-", "--format", "json", stdin=json.dumps({"items": items}))
+    assert ran.code == 0, ran.err
+    assert ran.json["interconnects"] == [{"kind": joined[0], "bandwidth_gbps": joined[1]}]
+    assert note in ran.err
+
+
+def test_what_joins_unlike_kubernetes_devices_is_not_assumed(run: Run) -> None:
+    products = ("NVIDIA-H100-80GB-HBM3", "NVIDIA-L40S")
+    items = [node(name, "2", **{"nvidia.com/gpu.product": name}) for name in products]
+    ran = run("inventory", "import", "-", "--format", "json", stdin=json.dumps({"items": items}))
+    assert "interconnects" not in ran.json
+    assert "Kubernetes doesn't tell what joins the devices" in ran.err

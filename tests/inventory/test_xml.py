@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from engine.errors import EngineError
+from engine.inventory.captures import read_captures
+from engine.policy.hardware import load_hardware
 from tests.conftest import DATA, Run
 
+HARDWARE = load_hardware(())
 TOPOLOGY = (DATA / "topologies" / "h100x8-nvswitch.txt").read_text(encoding="utf-8")
 
 
@@ -76,3 +83,16 @@ def test_damage_is_told_at_its_line(text: str, message: str, run: Run) -> None:
     ran = run("inventory", "import", "-", stdin=text)
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_log_is_too_odd(data: st.DataObject) -> None:
+    """A log with a piece cut out or put in: an inventory or an error of ours, nothing else."""
+    text = log(3) + TOPOLOGY
+    first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
+    piece = data.draw(
+        st.sampled_from(["", "<", "</gpu>", "<gpu>", "&x;", "<!--", "\x00", "]]>", "N/A", "\n"])
+    )
+    with suppress(EngineError):
+        read_captures([("odd", text[:first] + piece + text[last:])], HARDWARE)

@@ -60,7 +60,7 @@ def words(run: Run, form: str, inventory: str | Path, model: str | Path, quantiz
             "2x8xH100-SXM",
             "llama-3.1-405b",
             "bf16",
-            "vllm serve meta-llama/Meta-Llama-3.1-405B --tensor-parallel-size 16 "
+            "vllm serve meta-llama/Meta-Llama-3.1-405B --pipeline-parallel-size 16 "
             "--distributed-executor-backend ray --dtype bfloat16",
         ),
     ],
@@ -233,7 +233,7 @@ def test_ray_serve(run: Run) -> None:
                 "model_source": "meta-llama/Meta-Llama-3.1-405B",
             },
             "deployment_config": {"num_replicas": 1},
-            "engine_kwargs": {"tensor_parallel_size": 16, "dtype": "bfloat16"},
+            "engine_kwargs": {"pipeline_parallel_size": 16, "dtype": "bfloat16"},
         }
     ]
     (application,) = yaml.safe_load(run(*asked, "--params", "7B").out)["applications"]
