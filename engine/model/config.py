@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.errors import Path, RequestError, near, quote
+from engine.errors import Path, RequestError, quote
 from engine.model.types import Model, Parameters
 from engine.records import record
 
@@ -64,7 +64,7 @@ def read_config(value: Mapping[str, Any], name: str | None = None, path: Path = 
         raise RequestError(
             f"unknown architecture '{architecture}': its parameters can't be counted from its shapes",
             path=(*path, "architectures", 0),
-            hint=near(architecture, _ARCHITECTURES) or "give the count with --params",
+            hint="give its weights' headers (.safetensors, .gguf), or the count with --params",
         )
     inner = value.get("text_config")
     text = {**value, **inner} if isinstance(inner, dict) else value

@@ -21,6 +21,7 @@ def model_of(known: Names, name: str) -> Model:
     return Model(
         params=row["params"],
         name=entry,
+        architecture=row["architecture"],
         layers=row["layers"],
         hidden_size=row["hidden_size"],
         attention_heads=row["attention_heads"],

@@ -137,7 +137,7 @@ def test_kubernetes(run: Run) -> None:
         ("vllm", "8xH100-SXM", "llama-3.1-70b", "int8", "does not make int8 of a checkpoint"),
         ("vllm", "h100", "llama-3.1-405b", "bf16", "doesn't fit the memory"),
         ("accelerate", "8xH100-SXM", "llama-3.1-70b", "bf16", "the plan splits them: tensor_parallel"),
-        ("accelerate", "4xRTX-4090", "qwen3-32b", "fp16", "its architecture is not known"),
+        ("accelerate", "8xRTX-4090", "opt-66b", "fp16", "its architecture is not known"),
         ("accelerate", "v5p-8", "llama-3.1-8b", "bf16", "accelerate does not run on Tpu"),
         ("deepspeed", "4xRTX-4090", "qwen3-32b", "fp16", "neither stages nor replicas"),
         ("deepspeed", "h100", "llama-3.1-8b", "int4", "has no int4"),
