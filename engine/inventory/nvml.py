@@ -40,18 +40,18 @@ def read(printed: str) -> Seen | None:
 class _Nvml:
     """The library; what it doesn't know of a device is None."""
 
-    def __init__(self, library: Any) -> None:
-        self.library = library
+    def __init__(self, binding: Any) -> None:
+        self.binding = binding
 
     def ask(self, function: str, *arguments: Any) -> Any:
         try:
-            return getattr(self.library, function)(*arguments)
-        except (self.library.NVMLError, AttributeError):
+            return getattr(self.binding, function)(*arguments)
+        except (self.binding.NVMLError, AttributeError):
             return None
 
     def describe(self) -> dict[str, Any]:
         count = self.ask("nvmlDeviceGetCount") or 0
-        handles = [self.library.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
+        handles = [self.binding.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
         ports = [_Ports(self, handle) for handle in handles]
         return {
             "driver": _text(self.ask("nvmlSystemGetDriverVersion")),
@@ -70,12 +70,12 @@ class _Nvml:
             "memory_bytes": None if memory is None else memory.total,
             "free_bytes": None if memory is None else memory.free,
             "numa_node": self.numa_node(handle),
-            "mig": mig is not None and mig[0] == self.library.NVML_DEVICE_MIG_ENABLE,
+            "mig": mig is not None and mig[0] == self.binding.NVML_DEVICE_MIG_ENABLE,
         }
 
     def numa_node(self, handle: Any) -> int | None:
         """The node whose memory is near; None if it is more than one."""
-        words = self.ask("nvmlDeviceGetMemoryAffinity", handle, 1, self.library.NVML_AFFINITY_SCOPE_NODE)
+        words = self.ask("nvmlDeviceGetMemoryAffinity", handle, 1, self.binding.NVML_AFFINITY_SCOPE_NODE)
         mask = int(words[0]) if words else 0
         return mask.bit_length() - 1 if mask.bit_count() == 1 else None
 
@@ -86,13 +86,13 @@ class _Nvml:
         if direct or switched:
             return "NV", direct or switched
         ancestor = self.ask("nvmlDeviceGetTopologyCommonAncestor", first, second)
-        library = self.library
+        binding = self.binding
         codes = {
-            library.NVML_TOPOLOGY_INTERNAL: "PIX",
-            library.NVML_TOPOLOGY_SINGLE: "PIX",
-            library.NVML_TOPOLOGY_MULTIPLE: "PXB",
-            library.NVML_TOPOLOGY_HOSTBRIDGE: "PHB",
-            library.NVML_TOPOLOGY_NODE: "NODE",
+            binding.NVML_TOPOLOGY_INTERNAL: "PIX",
+            binding.NVML_TOPOLOGY_SINGLE: "PIX",
+            binding.NVML_TOPOLOGY_MULTIPLE: "PXB",
+            binding.NVML_TOPOLOGY_HOSTBRIDGE: "PHB",
+            binding.NVML_TOPOLOGY_NODE: "NODE",
         }
         return codes.get(ancestor, "SYS"), None
 
@@ -104,13 +104,13 @@ class _Ports:
         self.address = _address(nvml.ask("nvmlDeviceGetPciInfo", handle))
         self.peers: Counter[str] = Counter()
         self.switched = 0
-        for port in range(nvml.library.NVML_NVLINK_MAX_LINKS):
-            if nvml.ask("nvmlDeviceGetNvLinkState", handle, port) != nvml.library.NVML_FEATURE_ENABLED:
+        for port in range(nvml.binding.NVML_NVLINK_MAX_LINKS):
+            if nvml.ask("nvmlDeviceGetNvLinkState", handle, port) != nvml.binding.NVML_FEATURE_ENABLED:
                 continue
             kind = nvml.ask("nvmlDeviceGetNvLinkRemoteDeviceType", handle, port)
-            if kind == nvml.library.NVML_NVLINK_DEVICE_TYPE_SWITCH:
+            if kind == nvml.binding.NVML_NVLINK_DEVICE_TYPE_SWITCH:
                 self.switched += 1
-            elif kind == nvml.library.NVML_NVLINK_DEVICE_TYPE_GPU:
+            elif kind == nvml.binding.NVML_NVLINK_DEVICE_TYPE_GPU:
                 self.peers[_address(nvml.ask("nvmlDeviceGetNvLinkRemotePciInfo", handle, port))] += 1
 
 
@@ -125,13 +125,13 @@ def _text(value: str | bytes | None) -> str | None:
 
 def main() -> None:
     """Print what NVML says, as JSON: no devices where there is no driver."""
-    library = importlib.import_module(MODULE)
+    binding = importlib.import_module(MODULE)
     try:
-        library.nvmlInit()
-    except library.NVMLError:
+        binding.nvmlInit()
+    except binding.NVMLError:
         print(json.dumps({"driver": None, "devices": [], "links": []}))
         return
-    print(json.dumps(_Nvml(library).describe()))
+    print(json.dumps(_Nvml(binding).describe()))
 
 
 if __name__ == "__main__":
