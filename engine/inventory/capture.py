@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from engine.errors import DocumentError, Place
 from engine.records import field, record
 
@@ -57,6 +59,14 @@ class Seen:
         self.notes += other.notes
 
 
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def plain(text: str) -> str:
+    """A text without what styles it on a terminal; nvidia-smi underlines its matrix's head in files, too."""
+    return _ESCAPES.sub("", text)
+
+
 @record
 class Lines:
     """A text's lines with its name, for messages."""
@@ -67,7 +77,7 @@ class Lines:
     @classmethod
     def of(cls, text: str, name: str) -> Lines:
         """The lines of a text; what a terminal adds (colours, carriage returns) is dropped."""
-        return cls(name, tuple(line.rstrip("\r") for line in text.split("\n")))
+        return cls(name, tuple(line.rstrip("\r") for line in plain(text).split("\n")))
 
     def fault(
         self, message: str, line: int, word: str | None = None, hint: str | None = None

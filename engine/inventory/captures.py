@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from engine.errors import DocumentError
 from engine.inventory import nvidia_smi, nvidia_xml, rocm_smi
 from engine.inventory.assemble import Imported, assemble
-from engine.inventory.capture import Lines, Seen
+from engine.inventory.capture import Lines, Seen, plain
 from engine.inventory.products import Hardware
 
 _SIGNS = re.compile(
     r"^[ \t]*GPU0[ \t]+(?:GPU1|X|CPU|NIC0|mlx)"
-    r"|^(?:index|name|timestamp), .*(?:name|memory|driver)"
+    r"|^(?:[a-z_.]+(?: \[\w+\])?, )*(?:gpu_)?name(?:, |\s*$)"
+    r"|\| NVIDIA-SMI \d"
     r"|GPU \d+:.*(?:UUID|NVIDIA|AMD|MiB)"
     r"|between two GPUs"
     r"|^\s*<nvidia_smi_log>\s*$"
@@ -27,7 +28,7 @@ SOURCES = ("auto", "nvidia-smi", "rocm-smi")
 
 def is_capture(text: str) -> bool:
     """Whether a text looks like what a tool printed, rather than a document."""
-    return _SIGNS.search(text) is not None
+    return _SIGNS.search(plain(text)) is not None
 
 
 def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: str = "auto") -> Imported:
@@ -50,6 +51,8 @@ def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: 
             for found in find(text):
                 seen.add(found)
     if not seen.devices:
+        for name, content in texts:
+            nvidia_smi.refuse_table_for_eyes(Lines.of(content, name))
         names = ", ".join(name for name, _ in texts)
         raise DocumentError(
             f"{names}: no accelerator is described there",

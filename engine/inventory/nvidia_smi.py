@@ -142,7 +142,8 @@ def _is_topology(cells: list[str], size: int) -> bool:
 
 # --- --query-gpu --format=csv -------------------------------------------------------------------------------
 
-_FIRST_COLUMNS = ("index", "name", "gpu_name", "timestamp", "count")
+_HEAD = re.compile(r"[a-z_.\d]+(?: \[[^\]]+\])?\Z")
+"""The head of a column: `memory.total [MiB]`."""
 _COLUMNS = {
     "index": "number",
     "name": "name",
@@ -162,11 +163,7 @@ def tables(text: Lines) -> Iterator[Seen]:
     for start, line in enumerate(text.lines):
         header = [cell.strip() for cell in line.split(",")]
         names = [cell.split(" ")[0].strip() for cell in header]
-        if (
-            "name" in names
-            and len(names) > 1
-            and names[0] in ("index", "name", "gpu_name", "timestamp", "count")
-        ):
+        if len(names) > 1 and {"name", "gpu_name"} & set(names) and all(map(_HEAD.match, header)):
             yield _table(text, start, names, [cell.partition("[")[2].rstrip("] ") for cell in header])
 
 
@@ -203,6 +200,21 @@ def size(text: Lines, line: int, value: str, unit: str) -> int:
         return parse_bytes(value if not value.replace(".", "").isdigit() else f"{value} {unit or 'MiB'}")
     except ValueError as error:
         raise text.fault(str(error), line, value, "sizes are written like 81559 MiB") from None
+
+
+def refuse_table_for_eyes(text: Lines) -> None:
+    """What nvidia-smi prints without arguments, in which long names are cut.
+
+    Raises:
+        DocumentError: it is there.
+    """
+    for line, content in enumerate(text.lines):
+        if "| NVIDIA-SMI " in content:
+            raise text.fault(
+                "this is nvidia-smi's table for people, in which names are cut",
+                line,
+                hint="paste nvidia-smi --query-gpu=index,name,memory.total,memory.free --format=csv instead",
+            )
 
 
 # --- -L, and reports that list devices the same way --------------------------------------------------

@@ -258,6 +258,32 @@ def test_no_text_is_too_odd(file: str, seed: int) -> None:
         read_captures([("odd", "\n".join(lines))], HARDWARE)
 
 
+def test_what_styles_a_head_on_a_terminal_is_dropped(run: Run) -> None:
+    head, *rows = MATRIX.splitlines(keepends=True)
+    styled = f"\t\x1b[4m{head.strip()}\x1b[0m\n" + "".join(rows)
+    plain = run("inventory", "import", "-", stdin=MATRIX)
+    assert run("inventory", "import", "-", stdin=styled).out == plain.out
+    assert plain.code == 0
+
+
+@pytest.mark.parametrize(
+    "head", ["memory.total [MiB], name, index", "pci.bus_id, index, memory.total [MiB], name"]
+)
+def test_columns_in_any_order(head: str, run: Run) -> None:
+    cells = {"index": "3", "name": "NVIDIA A10", "memory.total [MiB]": "23028 MiB", "pci.bus_id": "0:1"}
+    row = ", ".join(cells[each] for each in head.split(", "))
+    (device,) = run("inventory", "show", "-", "--format", "json", stdin=f"{head}\n{row}\n").json["devices"]
+    assert (device["name"], device["memory_bytes"]) == ("NVIDIA A10", 23028 * 2**20)
+    assert device["device_id"] == 3
+
+
+def test_the_table_for_people_is_refused(run: Run) -> None:
+    table = "+---+\n| NVIDIA-SMI 550.54.15   Driver Version: 550.54.15   CUDA Version: 12.4 |\n"
+    ran = run("eval", "--inventory", "-", "--params", "7B", "--quantization", "bf16", stdin=table)
+    assert ran.code == 2
+    assert "<stdin>:2:1: this is nvidia-smi's table for people" in ran.err
+
+
 # --- in a word --------------------------------------------------------------------------------------
 
 
