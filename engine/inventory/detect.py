@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
-from engine.inventory import nvidia_smi, nvml, rocm_smi
+from engine.inventory import nvidia_smi, nvml, rocm_smi, smi_json
 from engine.inventory.assemble import Imported, assemble
 from engine.inventory.capture import Lines, Seen
 from engine.inventory.captures import link_codes
@@ -26,7 +26,7 @@ from engine.records import replace
 PATIENCE = 20.0
 """Seconds for a tool's answer."""
 
-_TOOLS = ("nvidia-smi", "rocm-smi", "hl-smi")
+_TOOLS = ("nvidia-smi", "rocm-smi", "amd-smi", "hl-smi", "xpu-smi")
 _QUERY = "index,name,memory.total,memory.free,driver_version"
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where a container's limit stands, in the second and in the first version of control groups."""
@@ -43,7 +43,7 @@ def detect(hardware: Hardware, patience: float = PATIENCE) -> Imported:
     if missing:
         notes.append(f"{_and(missing)} here: what only they tell of is not listed")
     found: list[Imported] = []
-    for find in (_nvidia, _amd, _gaudi):
+    for find in (_nvidia, _amd, _gaudi, _intel, _apple):
         seen = find(_Tools(notes, patience), hardware)
         if seen is not None and seen.devices:
             found.append(assemble(seen, hardware))
@@ -151,6 +151,15 @@ def _nvidia_smi(tools: _Tools, hardware: Hardware) -> Seen | None:
 
 
 def _amd(tools: _Tools, hardware: Hardware) -> Seen | None:
+    return _rocm_smi(tools) or _amd_smi(tools)
+
+
+def _amd_smi(tools: _Tools) -> Seen | None:
+    described = tools.run("amd-smi", "static", "--asic", "--vram", "--json")
+    return None if described is None else tools.read("amd-smi", lambda: smi_json.amd(described))
+
+
+def _rocm_smi(tools: _Tools) -> Seen | None:
     described = tools.run("rocm-smi", "--showproductname", "--showmeminfo", "vram", "--json")
     if described is None:
         return None
@@ -171,6 +180,23 @@ def _gaudi(tools: _Tools, hardware: Hardware) -> Seen | None:
     if seen is not None:
         seen.kind = "Gaudi"
     return seen
+
+
+def _intel(tools: _Tools, hardware: Hardware) -> Seen | None:
+    listed = tools.run("xpu-smi", "discovery", "-j")
+    seen = None if listed is None else tools.read("xpu-smi", lambda: smi_json.intel(listed))
+    for device in [] if seen is None else seen.devices.values():
+        described = tools.run("xpu-smi", "discovery", "-d", str(device.number), "-j")
+        try:
+            device.memory_bytes = None if described is None else smi_json.intel_memory(described)
+        except EngineError as error:
+            tools.notes.append(f"xpu-smi: {error.message}")
+    return seen
+
+
+def _apple(tools: _Tools, hardware: Hardware) -> Seen | None:
+    described = tools.run("system_profiler", "SPHardwareDataType", "-json")
+    return None if described is None else tools.read("system_profiler", lambda: smi_json.apple(described))
 
 
 def _cpu() -> Device:

@@ -97,6 +97,52 @@ def test_gaudi(run: Run, tools: Path) -> None:
     assert (devices[0]["kind"], devices[0]["memory_bytes"]) == ("Gaudi", 131072 * 2**20)
 
 
+AMD = [
+    {
+        "gpu": number,
+        "asic": {"market_name": "AMD Instinct MI300X", "asic_serial": "0xC0FFEE"},
+        "vram": {"type": "HBM", "size": {"value": 196592, "unit": "MB"}},
+    }
+    for number in range(2)
+]
+
+
+@pytest.mark.parametrize("document", [AMD, {"gpu_data": AMD}])
+def test_amd_by_its_newer_tool(document: Any, run: Run, tools: Path) -> None:
+    printing(tools, "amd-smi", {"static": json.dumps(document)})
+    devices, found, _ = detected(run)
+    assert [(each["kind"], each.get("memory_bytes")) for each in devices[:2]] == [
+        ("RocmGpu", 196592 * 2**20)
+    ] * 2
+    assert "C0FFEE" not in json.dumps(found)
+
+
+def test_intel(run: Run, tools: Path) -> None:
+    listed = {"device_list": [{"device_id": 0, "device_name": "Intel(R) Data Center GPU Max 1550"}]}
+    described = {"device_id": 0, "memory_physical_size_byte": "137438953472"}
+    printing(tools, "xpu-smi", {"-d": json.dumps(described), "discovery": json.dumps(listed)})
+    devices, _, _ = detected(run)
+    assert (devices[0]["kind"], devices[0]["memory_bytes"]) == ("IntelOneApi", 137438953472)
+
+
+def test_apple(run: Run, tools: Path) -> None:
+    hardware = {"chip_type": "Apple M2 Max", "physical_memory": "64 GB", "serial_number": "C02XXXXXXXXX"}
+    printing(tools, "system_profiler", {"SPHardware": json.dumps({"SPHardwareDataType": [hardware]})})
+    devices, found, _ = detected(run)
+    assert (devices[0]["kind"], devices[0]["memory_bytes"]) == ("MetalGpu", 64 * 2**30)
+    assert "C02" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("tool", ["amd-smi", "xpu-smi", "system_profiler"])
+@pytest.mark.parametrize("printed", ["", "{", "[]", "nonsense", "[1, null]", '{"device_list": 3}'])
+def test_what_is_no_such_json_is_a_note_or_nothing(tool: str, printed: str, run: Run, tools: Path) -> None:
+    stand_in(tools, tool, f"echo '{printed}'")
+    devices, _, errors = detected(run)
+    assert [device["kind"] for device in devices] == ["Cpu"]
+    if printed in ("", "{", "nonsense"):
+        assert f"{tool}: expected JSON" in errors
+
+
 def test_two_makers_in_one_machine(run: Run, tools: Path) -> None:
     printing(tools, "nvidia-smi", {"query-gpu": CSV, "topo": SWITCHED})
     topology = (TOPOLOGIES / "rocm8_two_xgmi_hives.txt").read_text()
