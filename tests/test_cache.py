@@ -157,7 +157,11 @@ def test_from_python(kept: Path, policy: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (loaded.name, loaded.version) == ("doubled", "1.0.0")
 
 
-HEAVY = {"jsonschema", "celpy", "lark", "rich", "click", "dataclasses", "msgspec", "jsonschema_rs"}
+HEAVY = {
+    *("jsonschema", "celpy", "lark", "rich", "click", "dataclasses", "msgspec", "jsonschema_rs"),
+    *("engine.inventory.assemble", "engine.inventory.captures", "engine.names"),
+    *("engine.model.config", "engine.model.tensors"),
+}
 SCRIPT = """
 import sys
 from engine.cli.main import main

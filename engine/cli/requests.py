@@ -12,8 +12,6 @@ from engine.documents import Document, read_document
 from engine.errors import EngineError, MissingInputError, Path, Problem, RequestError
 from engine.inventory.source import read_source, with_memory
 from engine.model import Model, read_model, read_params
-from engine.model.known import model_of
-from engine.model.tensors import is_weights, read_weights, weights_in
 from engine.quantities import parse_bytes
 from engine.records import field, record, replace
 from engine.request import Request
@@ -155,12 +153,16 @@ def find_model(source: str, policies: Sequence[str]) -> tuple[Model, Document | 
     Raises:
         EngineError: there is no such file or model, or what is wrong with it.
     """
+    # Not needed by most requests, and an import costs a program's start.
+    from engine.model.tensors import is_weights, read_weights, weights_in
+
     path = source
     if source != "-" and os.path.isdir(source):
         path = os.path.join(source, "config.json")
         if not os.path.exists(path):
             path = weights_in(source) or path
     elif source != "-" and not os.path.exists(source) and not source.endswith(_FILES):
+        from engine.model.known import model_of
         from engine.policy.hardware import load_names
 
         return model_of(load_names("models", policies), source), None

@@ -7,16 +7,7 @@ from collections.abc import Iterator, Mapping
 from engine.errors import RequestError
 from engine.inventory.capture import Seen, SeenDevice, SeenLink
 from engine.inventory.products import Hardware, Row
-from engine.inventory.types import Device, Interconnect, Inventory, Link
-from engine.records import record
-
-
-@record
-class Imported:
-    """An inventory, and what its source left open."""
-
-    inventory: Inventory
-    notes: tuple[str, ...] = ()
+from engine.inventory.types import Device, Imported, Interconnect, Inventory, Link
 
 
 def assemble(seen: Seen, hardware: Hardware) -> Imported:

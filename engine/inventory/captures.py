@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 from engine.errors import DocumentError
 from engine.inventory import nvidia_smi, nvidia_xml, rocm_smi
-from engine.inventory.assemble import Imported, assemble
+from engine.inventory.assemble import assemble
 from engine.inventory.capture import Lines, Seen, plain
 from engine.inventory.products import Hardware
+from engine.inventory.types import Imported
 
 _SIGNS = re.compile(
     r"^[ \t]*GPU0[ \t]+(?:GPU1|X|CPU|NIC0|mlx)"

@@ -16,11 +16,11 @@ from typing import Any
 
 from engine.errors import EngineError
 from engine.inventory import nvidia_smi, nvml, rocm_smi, smi_json
-from engine.inventory.assemble import Imported, assemble
+from engine.inventory.assemble import assemble
 from engine.inventory.capture import Lines, Seen
 from engine.inventory.captures import link_codes
 from engine.inventory.products import Hardware
-from engine.inventory.types import Device, Inventory
+from engine.inventory.types import Device, Imported, Inventory
 from engine.records import replace
 
 PATIENCE = 20.0

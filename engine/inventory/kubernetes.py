@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.errors import RequestError
-from engine.inventory.assemble import Imported
 from engine.inventory.fabric import usual
 from engine.inventory.products import Hardware
-from engine.inventory.types import Device, Interconnect, Inventory
+from engine.inventory.types import Device, Imported, Interconnect, Inventory
 
 _PRODUCTS = ("nvidia.com/gpu.product", "amd.com/gpu.product-name", "beta.amd.com/gpu.product-name")
 _MEMORY = ("nvidia.com/gpu.memory",)

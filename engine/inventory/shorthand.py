@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 
 from engine.errors import RequestError
-from engine.inventory.assemble import Imported
 from engine.inventory.fabric import usual
 from engine.inventory.products import Hardware, Row
-from engine.inventory.types import Attribute, Device, Interconnect, Inventory
+from engine.inventory.types import Attribute, Device, Imported, Interconnect, Inventory
 
 _PART = re.compile(r"(?:(?P<nodes>\d+)x)?(?:(?P<count>\d+)x)?(?P<name>[A-Za-z][\w.-]*)\Z")
 _SLICE = re.compile(r"(?P<name>v\d+[a-z]*|v5litepod)-(?P<cores>\d+)\Z")

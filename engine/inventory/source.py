@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from engine.documents import Document, parse_document, read_text
 from engine.errors import RequestError
 from engine.inventory import read_inventory
-from engine.inventory.assemble import Imported
-from engine.inventory.products import Hardware
-from engine.inventory.types import Inventory
+from engine.inventory.types import Imported, Inventory
 from engine.records import record, replace
+
+if TYPE_CHECKING:
+    from engine.inventory.products import Hardware
 
 
 @record(eq=False)

@@ -116,3 +116,11 @@ class Inventory:
             "devices": [{**device.to_value(), "index": index} for index, device in enumerate(self.devices)],
             "interconnects": [interconnect.to_value() for interconnect in self.interconnects],
         }
+
+
+@record
+class Imported:
+    """An inventory, and what its source left open."""
+
+    inventory: Inventory
+    notes: tuple[str, ...] = ()

@@ -6,7 +6,6 @@ from typing import Any
 
 from engine.documents import validate
 from engine.errors import Path, RequestError
-from engine.model.config import is_config, read_config
 from engine.model.types import Model, Parameters
 from engine.quantities import parse_count
 
@@ -19,7 +18,9 @@ def read_model(value: Any, path: Path = ()) -> Model:
     Raises:
         RequestError: what is wrong, with the paths under `path`.
     """
-    if is_config(value):
+    if isinstance(value, dict) and ("architectures" in value or "model_type" in value):
+        from engine.model.config import read_config
+
         return read_config(value, path=path)
     problems = validate(value, "model")
     if problems:

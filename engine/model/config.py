@@ -45,11 +45,6 @@ _ARCHITECTURES: dict[str, _Architecture] = {
 }
 
 
-def is_config(value: Any) -> bool:
-    """Whether a decoded document is a model's configuration."""
-    return isinstance(value, dict) and ("architectures" in value or "model_type" in value)
-
-
 def read_config(value: Mapping[str, Any], name: str | None = None, path: Path = ()) -> Model:
     """The model of a configuration; of one that sees or hears as well, the part that reads and writes text.
 
