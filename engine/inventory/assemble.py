@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from engine.errors import RequestError
 from engine.inventory.capture import Seen, SeenDevice, SeenLink
-from engine.inventory.products import Hardware, Row
+from engine.inventory.products import Hardware, Row, versions
 from engine.inventory.types import Device, Imported, Interconnect, Inventory, Link
 
 
@@ -50,6 +50,7 @@ def _device(seen: Seen, device: SeenDevice, hardware: Hardware, notes: list[str]
         numa_node=device.numa_node,
         driver_version=device.driver_version,
         free_bytes=device.free_bytes,
+        attributes={} if row is None else versions(row),
     )
 
 
@@ -111,6 +112,6 @@ def derived(
                 f"{kind} joins {len(own)} of {pairs} pairs: it is not counted as joining all devices"
             )
         elif rates:
-            name = str(hardware.links.rows[kind]["interconnect"])
-            switched = all(link.switched for link in own)
-            yield Interconnect("NVSwitch" if switched and name == "NVLink" else name, min(rates))
+            row = hardware.links.rows[kind]
+            switched = row["switched_as"] if all(link.switched for link in own) else None
+            yield Interconnect(switched or row["interconnect"], min(rates))

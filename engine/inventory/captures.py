@@ -48,7 +48,7 @@ def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: 
     codes = link_codes(hardware)
     for name, content in texts:
         text = Lines.of(content, name)
-        for find in _finders(source, codes):
+        for find in _finders(source, codes, hop_weight(hardware)):
             for found in find(text):
                 seen.add(found)
     if not seen.devices:
@@ -67,7 +67,12 @@ def link_codes(hardware: Hardware) -> frozenset[str]:
     return frozenset([*hardware.links.rows, *hardware.links.aliases]) - {"NVLink", "XGMI", "PCIE"}
 
 
-def _finders(source: str, codes: frozenset[str]) -> list[Callable[[Lines], Sequence[Seen]]]:
+def hop_weight(hardware: Hardware) -> int:
+    """What rocm-smi weighs one xGMI hop with."""
+    return int(hardware.links.rows["XGMI"]["hop_weight"])
+
+
+def _finders(source: str, codes: frozenset[str], weight: int) -> list[Callable[[Lines], Sequence[Seen]]]:
     nvidia: list[Callable[[Lines], Sequence[Seen]]] = [
         lambda text: list(nvidia_smi.tables(text)),
         lambda text: list(nvidia_xml.logs(text)),
@@ -75,6 +80,6 @@ def _finders(source: str, codes: frozenset[str]) -> list[Callable[[Lines], Seque
         lambda text: list(nvidia_smi.matrices(text, codes)),
     ]
     rocm: list[Callable[[Lines], Sequence[Seen]]] = [
-        lambda text: [found] if (found := rocm_smi.topology(text)) is not None else [],
+        lambda text: [found] if (found := rocm_smi.topology(text, weight)) is not None else [],
     ]
     return {"nvidia-smi": nvidia, "rocm-smi": rocm}.get(source, [*nvidia, *rocm])

@@ -18,7 +18,7 @@ from engine.errors import EngineError
 from engine.inventory import nvidia_smi, nvml, rocm_smi, smi_json
 from engine.inventory.assemble import assemble
 from engine.inventory.capture import Lines, Seen
-from engine.inventory.captures import link_codes
+from engine.inventory.captures import hop_weight, link_codes
 from engine.inventory.products import Hardware
 from engine.inventory.types import Device, Imported, Inventory
 from engine.records import replace
@@ -151,7 +151,7 @@ def _nvidia_smi(tools: _Tools, hardware: Hardware) -> Seen | None:
 
 
 def _amd(tools: _Tools, hardware: Hardware) -> Seen | None:
-    return _rocm_smi(tools) or _amd_smi(tools)
+    return _rocm_smi(tools, hardware) or _amd_smi(tools)
 
 
 def _amd_smi(tools: _Tools) -> Seen | None:
@@ -159,14 +159,15 @@ def _amd_smi(tools: _Tools) -> Seen | None:
     return None if described is None else tools.read("amd-smi", lambda: smi_json.amd(described))
 
 
-def _rocm_smi(tools: _Tools) -> Seen | None:
+def _rocm_smi(tools: _Tools, hardware: Hardware) -> Seen | None:
     described = tools.run("rocm-smi", "--showproductname", "--showmeminfo", "vram", "--json")
     if described is None:
         return None
     seen = tools.read("rocm-smi", lambda: rocm_smi.cards(described))
     matrix = tools.run("rocm-smi", "--showtopo")
     if seen is not None and matrix is not None:
-        topology = tools.read("rocm-smi", lambda: rocm_smi.topology(Lines.of(matrix, "rocm-smi --showtopo")))
+        lines, weight = Lines.of(matrix, "rocm-smi --showtopo"), hop_weight(hardware)
+        topology = tools.read("rocm-smi", lambda: rocm_smi.topology(lines, weight))
         if topology is not None:
             seen.add(topology)
     return seen

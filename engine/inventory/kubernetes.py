@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.errors import RequestError
 from engine.inventory.fabric import usual
-from engine.inventory.products import Hardware
+from engine.inventory.products import Hardware, versions
 from engine.inventory.types import Device, Imported, Interconnect, Inventory
 
 _PRODUCTS = ("nvidia.com/gpu.product", "amd.com/gpu.product-name", "beta.amd.com/gpu.product-name")
@@ -88,7 +88,7 @@ def _of_node(
                 first + number,
                 product,
                 node=node_name,
-                attributes=_attributes(row),
+                attributes={} if row is None else versions(row),
             )
 
 
@@ -96,10 +96,6 @@ def _resources(hardware: Hardware) -> dict[str, str]:
     """Kinds of devices by what Kubernetes calls them."""
     rows = hardware.launch.rows.items()
     return {row["resource"]: kind for kind, row in rows if row["resource"] is not None}
-
-
-def _attributes(row: Any) -> dict[str, Any]:
-    return {"generation": row["version"]} if row is not None and row["kind"] == "Gaudi" else {}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.inventory.types import Attribute
 from engine.names import Names, Row
 from engine.records import record
 
@@ -20,3 +21,8 @@ class Hardware:
         """What is known of a product by its name; None of one that isn't known."""
         entry = None if name is None else self.products.loose(name)
         return None if entry is None else self.products.rows[entry]
+
+
+def versions(row: Row) -> dict[str, Attribute]:
+    """A product's generation, in the field that devices of its kind have it in."""
+    return {} if row["version_field"] is None else {row["version_field"]: row["version"]}

@@ -18,12 +18,13 @@ _TITLES = {
 }
 _NUMA = re.compile(r"GPU\[(?P<number>\d+)\]\s*: \(Topology\) Numa Node: (?P<node>-?\d+)")
 
-DIRECT_WEIGHT = "15"
-"""The weight of one xGMI hop; the hops themselves are printed as 1 for every xGMI pair."""
 
-
-def topology(text: Lines) -> Seen | None:
+def topology(text: Lines, hop_weight: int) -> Seen | None:
     """The devices and links of the tables in a text; None where there are none.
+
+    Args:
+        text: what was printed.
+        hop_weight: of one xGMI hop; the hops themselves are printed as 1 for every xGMI pair.
 
     Raises:
         DocumentError: a table that is cut off, or cells that are none; at its line.
@@ -40,7 +41,7 @@ def topology(text: Lines) -> Seen | None:
             seen.device(int(match["number"]), number + 1).numa_node = int(match["node"])
     if not tables:
         return None
-    seen.links = list(_links(tables, seen))
+    seen.links = list(_links(tables, seen, str(hop_weight)))
     return seen
 
 
@@ -62,7 +63,7 @@ def _table(text: Lines, start: int, seen: Seen) -> dict[tuple[int, int], str]:
     return cells
 
 
-def _links(tables: dict[str, dict[tuple[int, int], str]], seen: Seen) -> Iterator[SeenLink]:
+def _links(tables: dict[str, dict[tuple[int, int], str]], seen: Seen, hop_weight: str) -> Iterator[SeenLink]:
     """Direct xGMI links and ways over PCIe. Where only weights are given, those of one hop are xGMI."""
     types, weights = tables.get("type"), tables.get("weight")
     pairs = types or weights or tables["hops"]
@@ -70,7 +71,7 @@ def _links(tables: dict[str, dict[tuple[int, int], str]], seen: Seen) -> Iterato
     for first, second in pairs:
         if first >= second:
             continue
-        code = _code(types, weights, (first, second))
+        code = _code(types, weights, (first, second), hop_weight)
         if code is None:
             far += 1
             continue
@@ -83,12 +84,13 @@ def _code(
     types: dict[tuple[int, int], str] | None,
     weights: dict[tuple[int, int], str] | None,
     pair: tuple[int, int],
+    hop_weight: str,
 ) -> str | None:
     weight = None if weights is None else weights[pair]
     if types is not None and types[pair] != "XGMI":
         return types[pair]
     if weight is not None:
-        return "XGMI" if weight == DIRECT_WEIGHT else None
+        return "XGMI" if weight == hop_weight else None
     return None if types is None else "XGMI"
 
 

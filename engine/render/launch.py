@@ -61,6 +61,21 @@ class Launch:
             return {}
         return {self.row["visible"]: ",".join(map(str, self.numbers))}
 
+    def degrees(self, tensor: str, pipeline: str, data: str) -> list[str]:
+        """Those that are more than one, by the flags' names.
+
+        Raises:
+            RenderError: the attention heads can't be split so.
+        """
+        strategy = self.plan.strategy
+        self.divides(strategy.tensor_parallel)
+        named = {
+            tensor: strategy.tensor_parallel,
+            pipeline: strategy.pipeline_parallel,
+            data: strategy.data_parallel,
+        }
+        return [f"{flag} {degree}" for flag, degree in named.items() if degree > 1]
+
     def divides(self, degree: int) -> None:
         """Tensor parallel needs the same number of heads on each device.
 

@@ -25,15 +25,7 @@ def render(decision: Decision, screen: Screen) -> str:
 
 
 def _degrees(plan: Launch) -> list[str]:
-    strategy = plan.plan.strategy
-    flags = []
-    if strategy.tensor_parallel > 1:
-        plan.divides(strategy.tensor_parallel)
-        flags.append(f"--tp-size {strategy.tensor_parallel}")
-    if strategy.pipeline_parallel > 1:
-        flags.append(f"--pp-size {strategy.pipeline_parallel}")
-    if strategy.data_parallel > 1:
-        flags.append(f"--dp-size {strategy.data_parallel}")
+    flags = plan.degrees("--tp-size", "--pp-size", "--dp-size")
     if plan.nodes > 1:
         flags += [f"--nnodes {plan.nodes}", '--node-rank "$RANK"', '--dist-init-addr "$HEAD:5000"']
     return flags

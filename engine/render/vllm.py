@@ -40,15 +40,7 @@ def arguments(plan: Launch) -> dict[str, Any]:
 
 
 def _degrees(plan: Launch) -> list[str]:
-    strategy = plan.plan.strategy
-    flags = []
-    if strategy.tensor_parallel > 1:
-        plan.divides(strategy.tensor_parallel)
-        flags.append(f"--tensor-parallel-size {strategy.tensor_parallel}")
-    if strategy.pipeline_parallel > 1:
-        flags.append(f"--pipeline-parallel-size {strategy.pipeline_parallel}")
-    if strategy.data_parallel > 1:
-        flags.append(f"--data-parallel-size {strategy.data_parallel}")
+    flags = plan.degrees("--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size")
     if plan.nodes > 1:
         flags.append("--distributed-executor-backend ray")
     return flags
@@ -60,8 +52,8 @@ def _weights(plan: Launch) -> list[str]:
         return [f"--dtype {plan.dtype}"]
     if plan.model is not None and plan.model.quantization is not None:
         return []
-    if plan.quantization == "int4" and plan.kind == "CudaGpu":
-        return ["--quantization bitsandbytes"]
+    if plan.quantization == "int4" and plan.row["vllm_int4"] is not None:
+        return [f"--quantization {plan.row['vllm_int4']}"]
     raise RenderError(
         f"vllm does not make {plan.quantization} of a checkpoint while it loads it",
         hint="name a model that is published so: --model DIR, whose config.json has a quantization_config",
