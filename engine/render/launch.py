@@ -1,6 +1,6 @@
 """What launch targets share: the devices of a plan in its order, the degrees, how weights are stored.
 
-Flags are those of vLLM 0.10, SGLang 0.5 and llama.cpp's `llama-server` of 2025.
+Flags are those of vLLM 0.33, SGLang 0.5.23 and llama.cpp's `llama-server` of 2025.
 """
 
 from __future__ import annotations
@@ -75,6 +75,24 @@ class Launch:
             data: strategy.data_parallel,
         }
         return [f"{flag} {degree}" for flag, degree in named.items() if degree > 1]
+
+    def weights(self) -> list[str]:
+        """The flags that say how weights are stored; none for a checkpoint that says it itself.
+
+        Raises:
+            RenderError: the server can't make it.
+        """
+        if self.dtype is not None:
+            return [f"--dtype {self.dtype}"]
+        if self.model is not None and self.model.quantization is not None:
+            return []
+        made = self.row.get(f"{self.target}_{self.quantization}")
+        if made is None:
+            raise RenderError(
+                f"{self.target} does not make {self.quantization} of a checkpoint while it loads it",
+                hint="name one published so: --model DIR, whose config.json has a quantization_config",
+            )
+        return [f"--quantization {made}"]
 
     def divides(self, degree: int) -> None:
         """Tensor parallel needs the same number of heads on each device.

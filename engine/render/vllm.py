@@ -1,11 +1,10 @@
-"""A `vllm serve` command (vLLM 0.10's flags)."""
+"""A `vllm serve` command (flags of vLLM 0.33)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from engine.decision import Decision
-from engine.errors import RenderError
 from engine.render import Screen
 from engine.render.launch import Launch, command_line, launch, load_rows
 
@@ -26,7 +25,7 @@ def words(plan: Launch) -> list[str]:
     Raises:
         RenderError: vLLM can't run the plan.
     """
-    return [f"vllm serve {plan.source}", *_degrees(plan), *_weights(plan)]
+    return [f"vllm serve {plan.source}", *_degrees(plan), *plan.weights()]
 
 
 def arguments(plan: Launch) -> dict[str, Any]:
@@ -44,17 +43,3 @@ def _degrees(plan: Launch) -> list[str]:
     if plan.nodes > 1:
         flags.append("--distributed-executor-backend ray")
     return flags
-
-
-def _weights(plan: Launch) -> list[str]:
-    """How weights are stored; of a checkpoint that is quantized, vLLM reads that from its configuration."""
-    if plan.dtype is not None:
-        return [f"--dtype {plan.dtype}"]
-    if plan.model is not None and plan.model.quantization is not None:
-        return []
-    if plan.quantization == "int4" and plan.row["vllm_int4"] is not None:
-        return [f"--quantization {plan.row['vllm_int4']}"]
-    raise RenderError(
-        f"vllm does not make {plan.quantization} of a checkpoint while it loads it",
-        hint="name a model that is published so: --model DIR, whose config.json has a quantization_config",
-    )

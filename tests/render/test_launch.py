@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -41,8 +42,8 @@ def words(run: Run, form: str, inventory: str | Path, model: str | Path, quantiz
         (
             "h100",
             "llama-3.1-8b",
-            "int4",
-            "CUDA_VISIBLE_DEVICES=0 vllm serve meta-llama/Meta-Llama-3.1-8B --quantization bitsandbytes",
+            "fp32",
+            "CUDA_VISIBLE_DEVICES=0 vllm serve meta-llama/Meta-Llama-3.1-8B --dtype float32",
         ),
         (
             "8xMI300X",
@@ -90,7 +91,55 @@ def test_sglang(run: Run) -> None:
         "CUDA_VISIBLE_DEVICES=0,1,2,3,4,5,6,7 python -m sglang.launch_server "
         "--model-path meta-llama/Meta-Llama-3.1-70B --tp-size 8 --dtype bfloat16"
     )
-    assert "--torchao-config" in words(run, "sglang", "8xH100-SXM", "llama-3.1-70b", "int8")
+    assert words(run, "sglang", "8xH100-SXM", "llama-3.1-70b", "int4")[-2:] == [
+        "--quantization",
+        "bitsandbytes",
+    ]
+
+
+@pytest.mark.parametrize("inventory", ["8xH100-SXM", "2x8xH100-SXM", "4xRTX-4090", "8xMI300X"])
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b"])
+@pytest.mark.parametrize("quantization", ["fp32", "bf16", "int8", "int4"])
+@pytest.mark.parametrize("form", ["vllm", "sglang"])
+def test_the_servers_own_parsers_know_every_flag(
+    form: str, inventory: str, model: str, quantization: str, run: Run
+) -> None:
+    asked = ("--inventory", inventory, "--model", model, "--quantization", quantization)
+    ran = run("eval", *asked, "--format", form)
+    if ran.code == 2:
+        assert "error: " in ran.err
+        return
+    known = json.loads((DATA / "launch" / f"{form}.json").read_text())["flags"]
+    found = shlex.split(ran.out.replace("\\\n", " "))
+    flags = [position for position, word in enumerate(found) if word.startswith("--")]
+    assert flags
+    for position in flags:
+        described = known[found[position]]
+        given = found[position + 1 : position + 2]
+        assert described["value"] is bool(given and not given[0].startswith("--"))
+        assert "choices" not in described or given[0] in described["choices"]
+        assert described.get("type") != "int" or given[0].isdigit()
+
+
+def test_accelerates_map_gives_every_module_one_place(run: Run) -> None:
+    known = json.loads((DATA / "launch" / "modules.json").read_text())["architectures"]
+    asked = ("--inventory", "4xRTX-4090", "--quantization", "fp16", "--format", "accelerate")
+    for model, architecture in (
+        ("qwen3-32b", "Qwen3ForCausalLM"),
+        ("gemma-2-27b", "Gemma2ForCausalLM"),
+        ("qwen3-30b-a3b", "Qwen3MoeForCausalLM"),
+    ):
+        ran = run("eval", *asked, "--model", model)
+        assert ran.code == 0, ran.err
+        places = yaml.safe_load(ran.out)["device_map"]
+        containers = {"model", "model.layers"}
+        for module in set(known[architecture]["modules"]) - containers:
+            assert module in places, module
+        assert {name for name in places if not name.startswith("model.layers.")} == {
+            name
+            for name in known[architecture]["modules"]
+            if name not in containers and not name.startswith("model.layers.")
+        }
 
 
 def test_llama_cpp(run: Run, tmp_path: Path) -> None:
@@ -135,6 +184,8 @@ def test_kubernetes(run: Run) -> None:
         ("vllm", "7xH100-SXM", "llama-3.1-70b", "bf16", "64 are not by 7"),
         ("sglang", "7xH100-SXM", "llama-3.1-70b", "bf16", "64 are not by 7"),
         ("vllm", "8xH100-SXM", "llama-3.1-70b", "int8", "does not make int8 of a checkpoint"),
+        ("vllm", "8xH100-SXM", "llama-3.1-70b", "int4", "does not make int4 of a checkpoint"),
+        ("sglang", "8xH100-SXM", "llama-3.1-70b", "int8", "does not make int8 of a checkpoint"),
         ("vllm", "h100", "llama-3.1-405b", "bf16", "doesn't fit the memory"),
         ("accelerate", "8xH100-SXM", "llama-3.1-70b", "bf16", "the plan splits them: tensor_parallel"),
         ("accelerate", "8xRTX-4090", "opt-66b", "fp16", "its architecture is not known"),
