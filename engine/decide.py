@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from _thread import RLock  # importing threading takes longer than a decision
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from engine import cache
@@ -12,7 +13,7 @@ from engine.cel.names import RUNTIMES
 from engine.cel.values import CelError, limited, plain
 from engine.decision import Decision, Outcome, quantization_name
 from engine.errors import EvaluationError, PolicyError, RequestError
-from engine.plan import BUILDERS, BuilderError, with_warnings
+from engine.plan import BUILDERS, BuilderError, Plan, with_warnings
 from engine.program import NotQuick, PolicyProgram
 from engine.records import replace
 from engine.request import Request
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from engine.evaluate import Evaluator
     from engine.policy import CompiledPolicy, Input
+    from engine.remedies import Tries
 
 __all__ = ["AUTO", "Decision", "Policy", "load_policy"]
 
@@ -39,9 +41,11 @@ class Policy:
         self._image = image
         self._compile = compile_
         self._compiled: CompiledPolicy | None = None
-        self._types = dict(image["inputs"])
+        self._types = {name: type_name for name, type_name, _ in image["inputs"]}
         self._auto: Mapping[str, Mapping[str, Any]] = image["auto"]
         self._program: PolicyProgram | None = None
+        # Whether this thread looks for remedies: what doesn't help needs none itself.
+        self._remedying: ContextVar[bool] = ContextVar("remedying", default=False)
         self._steps = STEPS
         self._evaluators: dict[str, Evaluator] = {}
         self._choosers: dict[str, Policy] = {}
@@ -97,12 +101,13 @@ class Policy:
             if quick is not None:
                 return quick
         try:
-            decision = self._evaluator(runtime).decide(request, explain=explain)
+            decision, tries = self._evaluator(runtime).decide_with_tries(request, explain=explain)
         except RecursionError:
             raise EvaluationError(
                 f"policy {self.name}: variables that read each other, too many in a row", hint=_SHORTER
             ) from None
-        return replace(decision, auto=auto) if auto else decision
+        decision = replace(decision, auto=auto) if auto else decision
+        return decision if decision.refusal is None else self._remedied(decision, tries)
 
     def prepared(
         self, request: Request, *, explain: bool = False, runtime: str = RUNTIMES[0]
@@ -128,18 +133,26 @@ class Policy:
         try:
             bound, found = program.run(request.inputs, self._steps)
             outcome: Outcome = "no_match"
-            match_id = explanation = output = plan = None
+            match_id = explanation = output = plan = refusal = None
+            tries: Any = ()
             if found is not None:
                 position, explanation, value = found
-                match_id, builder = program.matches[position]
+                match_id, builder, searched = program.matches[position]
                 if builder is None:
                     outcome, output = "value", plain(limited(value))
+                elif searched is not None:
+                    result, tries = program.search(position, value, request.inventory)
+                    explanation = result.explanation
+                    if isinstance(result, Plan):
+                        outcome, plan = "plan", with_warnings(result, request.inventory)
+                    else:
+                        outcome, refusal = "infeasible", result
                 else:
                     outcome = "plan"
                     plan = with_warnings(BUILDERS[builder].build(value), request.inventory)
         except (NotQuick, BuilderError, CelError):
             return None
-        return Decision(
+        decision = Decision(
             request.id,
             self._image["name"],
             self._image["version"],
@@ -154,7 +167,21 @@ class Policy:
             auto,
             None,
             request,
+            refusal,
         )
+        return decision if refusal is None else self._remedied(decision, tries)
+
+    def _remedied(self, decision: Decision, tries: Tries) -> Decision:
+        """The decision that nothing fits, with what would make it fit, found by deciding again."""
+        if not tries or decision.request is None or self._remedying.get():
+            return decision
+        from engine.remedies import remedied
+
+        token = self._remedying.set(True)
+        try:
+            return replace(decision, remedies=remedied(decision.request, tries, self.decide))
+        finally:
+            self._remedying.reset(token)
 
     def _link(self) -> PolicyProgram | None:
         """The policy's program, linked once; None where it is too long for one."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.cel.values import Value, to_json
 from engine.plan.types import Plan
 from engine.records import field, record
 from engine.request import Request
 from engine.trace import Trace
+
+if TYPE_CHECKING:
+    from engine.plan.search.judging import Refusal
+    from engine.remedies import Remedied
 
 Outcome = Literal["plan", "value", "infeasible", "no_match"]
 
@@ -33,6 +37,10 @@ class Decision:
     """The decisions that chose inputs for which the request says `auto`, by input."""
     trace: Trace | None = None
     request: Request | None = None
+    refusal: Refusal | None = None
+    """Of a search in which no candidate is allowed: the requirement that binds."""
+    remedies: tuple[Remedied, ...] = ()
+    """Changes of the request, each by itself enough for a plan."""
 
     @property
     def feasible(self) -> bool:
@@ -58,6 +66,9 @@ class Decision:
             "fits_in_memory": self.fits_in_memory,
             "quantization": self.quantization,
         }
+        if self.refusal is not None:
+            result["binding"] = self.refusal.requirement
+            result["remedies"] = [each.to_dict() for each in self.remedies]
         if self.auto:
             result["auto"] = {name: decision.to_dict() for name, decision in self.auto.items()}
         if self.trace is not None:

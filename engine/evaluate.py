@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.cel import ast
 from engine.cel.budget import Budget, BudgetError, steps_allowed
@@ -18,10 +18,15 @@ from engine.errors import EvaluationError
 from engine.facts import FactBinder
 from engine.plan import BUILDERS, BuilderError, Plan, with_warnings
 from engine.policy import CompiledMatch, CompiledPolicy, CompiledRule, CompiledVariable, Expression
+from engine.policy.compiled import CompiledSearch
 from engine.policy.schema_types import schema_types
 from engine.records import replace
 from engine.request import Request
 from engine.trace import MatchTrace, Part, RuleTrace, Trace, VariableTrace
+
+if TYPE_CHECKING:
+    from engine.plan.search.judging import Judging
+    from engine.remedies import Tries
 
 
 class Evaluator:
@@ -75,6 +80,11 @@ class Evaluator:
         return None if found is None else found[0].id
 
     def decide(self, request: Request, *, explain: bool) -> Decision:
+        """The decision on a request that is prepared (Policy.prepared)."""
+        return self.decide_with_tries(request, explain=explain)[0]
+
+    def decide_with_tries(self, request: Request, *, explain: bool) -> tuple[Decision, Tries]:
+        """The decision, and the remedies to try where it is that nothing fits."""
         inputs = self.binder.bind(request)
         values = self.encoded(inputs)
         trace = Trace(self.runtime.name, RuleTrace(self.policy.rule.id)) if explain else None
@@ -98,8 +108,27 @@ class Evaluator:
             request=request,
         )
         if found is None:
-            return decision
-        return self.answer(decision, *found)
+            return decision, ()
+        match, chosen = found
+        if match.search is not None:
+            return self.searched(decision, match, match.search, chosen)
+        return self.answer(decision, *found), ()
+
+    def searched(
+        self, decision: Decision, match: CompiledMatch, search: CompiledSearch, scope: _RuleScope
+    ) -> tuple[Decision, Tries]:
+        """The decision of a match that searches, and the remedies to try where nothing is found."""
+        from engine.plan.search import builder
+
+        inventory = decision.request.inventory if decision.request else None
+        judging = _Judge(self, match, search, scope).judging()
+        found = builder.search(self.arguments(match, scope), judging, inventory)
+        decision = replace(decision, match_id=match.id, explanation=found.explanation)
+        if isinstance(found, Plan):
+            plan = with_warnings(found, inventory)
+            return replace(decision, outcome="plan", plan=plan, fits_in_memory=plan.fits_in_memory), ()
+        tries = [(each.id, each.change, self.value(each.values, scope)) for each in search.remedies]
+        return replace(decision, outcome="infeasible", refusal=found), tries
 
     def answer(self, decision: Decision, match: CompiledMatch, scope: _RuleScope) -> Decision:
         """The decision that a chosen match leads to."""
@@ -114,17 +143,20 @@ class Evaluator:
         )
 
     def plan(self, match: CompiledMatch, scope: _RuleScope) -> Plan:
-        builder = BUILDERS[match.builder or ""]
-        arguments = {
-            name: self.argument(builder.signature.parameters[name].type, expression, scope)
-            for name, expression in match.arguments.items()
-        }
         try:
-            return builder.build(arguments)
+            return BUILDERS[match.builder or ""].build(self.arguments(match, scope))
         except BuilderError as error:
             raise EvaluationError(
                 f"builder {match.builder}: {error.message}", place=match.arguments[error.argument].place()
             ) from None
+
+    def arguments(self, match: CompiledMatch, scope: _RuleScope) -> dict[str, Value]:
+        """The builder's arguments as plain Python."""
+        parameters = BUILDERS[match.builder or ""].signature.parameters
+        return {
+            name: self.argument(parameters[name].type, expression, scope)
+            for name, expression in match.arguments.items()
+        }
 
     def argument(self, type_text: str, expression: Expression, scope: _RuleScope) -> Value:
         value = self.native(expression, scope)
@@ -255,6 +287,77 @@ class _RuleScope:
         self.trace.variables.append(
             VariableTrace(variable.name, self.rule.id, variable.expression.text, plain, error)
         )
+
+
+class _CandidateScope:
+    """A rule's scope, and one candidate."""
+
+    def __init__(self, candidate: Native, outer: _RuleScope) -> None:
+        self.candidate = candidate
+        self.outer = outer
+        self.budget = outer.budget
+
+    def resolve(self, name: str) -> Native:
+        return self.candidate if name == "candidate" else self.outer.resolve(name)
+
+
+class _Judge:
+    """A match's say on candidates."""
+
+    def __init__(
+        self, evaluator: Evaluator, match: CompiledMatch, search: CompiledSearch, scope: _RuleScope
+    ) -> None:
+        self.evaluator = evaluator
+        self.match = match
+        self.search = search
+        self.scope = scope
+
+    def judging(self) -> Judging:
+        from engine.plan.search.judging import Judging, Requirement
+
+        trace = self.scope.trace
+        requirements = self.search.rule.matches
+        monotone = self.search.monotone
+        return Judging(
+            tuple(Requirement(each.id, frozenset(monotone[each.id])) for each in requirements),
+            tuple(score.id for score in self.search.scores),
+            self.candidate,
+            self.judge,
+            self.refuse,
+            self.describe,
+            None if trace is None else trace.candidates,
+        )
+
+    def candidate(self, fields: Mapping[str, Any]) -> Native:
+        return self.evaluator.runtime.encode(dict(fields), object_type("Candidate"))
+
+    def of(self, candidate: Native, trace: Trace | None = None) -> _RuleScope:
+        """The scope of the expressions that read a candidate."""
+        outer = _CandidateScope(candidate, self.scope)
+        return _RuleScope(self.evaluator, self.search.rule, outer, trace)
+
+    def judge(self, candidate: Native) -> tuple[int, tuple[Value, ...] | None]:
+        scope = self.of(candidate)
+        for number, requirement in enumerate(self.search.rule.matches):
+            assert requirement.condition is not None
+            if self.evaluator.value(requirement.condition, scope) is not True:
+                return number, None
+        return -1, tuple(self.evaluator.value(each.expression, scope) for each in self.search.scores)
+
+    def refuse(self, candidate: Native, number: int) -> str | None:
+        explanation = self.search.rule.matches[number].explanation
+        if explanation is None:
+            return None
+        text: str = self.evaluator.value(explanation, self.of(candidate))
+        return text
+
+    def describe(self, candidate: Native) -> tuple[str | None, dict[str, Value]]:
+        scope = self.of(candidate, self.scope.trace)
+        explanation = None
+        if self.match.explanation is not None:
+            explanation = self.evaluator.value(self.match.explanation, scope)
+        results = self.search.results.items()
+        return explanation, {name: self.evaluator.value(each, scope) for name, each in results}
 
 
 class _Hiding:

@@ -13,6 +13,7 @@ from engine.cel.values import CelError, Value
 from engine.errors import EvaluationError, MissingInputError, Path, RequestError, near, path_text, quote
 from engine.inventory import Inventory
 from engine.model import Model
+from engine.names import find_loosely, plain_names
 from engine.policy.catalog import Catalog, CatalogEntry, Computed
 from engine.policy.compiled import CompiledPolicy, Input
 from engine.request import Request
@@ -25,6 +26,7 @@ class FactBinder:
         self.policy = policy
         self.runtime = runtime
         self.describing = {c.describes: c for c in policy.catalogs.values() if c.describes is not None}
+        self.identifying = [c for c in policy.catalogs.values() if c.identifies is not None]
         self.programs: dict[int, Program] = {}
 
     def bind(self, request: Request) -> dict[str, Value]:
@@ -34,7 +36,11 @@ class FactBinder:
             RequestError: an input is missing, of a wrong type, or unknown to a catalog; with its path.
             EvaluationError: a catalog's expression ended in an error.
         """
-        missing = [name for name in self.policy.inputs if request.inputs.get(name) is None]
+        missing = [
+            name
+            for name, declared in self.policy.inputs.items()
+            if request.inputs.get(name) is None and not declared.optional
+        ]
         if missing:
             declared = self.policy.inputs[missing[0]]
             raise MissingInputError(
@@ -42,8 +48,10 @@ class FactBinder:
                 missing[0],
                 hint=declared.description or None,
             )
+        given = request.inputs
         return {
-            name: self.value(declared, request.inputs[name]) for name, declared in self.policy.inputs.items()
+            name: self.value(declared, {} if declared.optional and given.get(name) is None else given[name])
+            for name, declared in self.policy.inputs.items()
         }
 
     def value(self, declared: Input, given: Any) -> Value:
@@ -73,6 +81,10 @@ class FactBinder:
             else element
             for name, element in value.items()
         }
+        for each in self.identifying:
+            identifies = each.identifies
+            if identifies is not None and identifies.type == type_.name:
+                result[identifies.into] = _identified(each, result.get(identifies.by))
         catalog = self.describing.get(type_.name)
         return result if catalog is None else self.described(catalog, object_type, result, path)
 
@@ -177,6 +189,13 @@ class FactBinder:
                 path=path,
             )
         return entry
+
+
+def _identified(catalog: Catalog, name: Any) -> str | None:
+    """The catalog's entry that a maker's name means."""
+    if not isinstance(name, str):
+        return None
+    return find_loosely(plain_names(catalog.entries, catalog.aliases), name)
 
 
 class _One:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.errors import near
@@ -29,22 +29,32 @@ class Names:
 
     def loose(self, name: str) -> str | None:
         """The entry that a name means, however it is written: `NVIDIA H100 80GB HBM3`, `h100-sxm`."""
-        wanted = _plain(name)
-        known = {
-            _plain(alias): entry
-            for alias, entry in (*self.aliases.items(), *zip(self.rows, self.rows, strict=True))
-        }
-        if wanted in known:
-            return known[wanted]
-        starts = [alias for alias in known if alias and wanted.startswith(alias)]
-        longest = max(starts, key=len, default="")
-        if longest and _SUFFIX.fullmatch(wanted[len(longest) :]):
-            return known[longest]
-        return None
+        return find_loosely(self.plain(), name)
+
+    def plain(self) -> dict[str, str]:
+        """Entries by their names and aliases without what makers write differently."""
+        return plain_names(self.rows, self.aliases)
 
     def nearest(self, name: str) -> str | None:
         """A hint that names the entries nearest to a name."""
         return near(name, [*self.rows, *self.aliases])
+
+
+def plain_names(entries: Iterable[str], aliases: Mapping[str, str]) -> dict[str, str]:
+    """Entries by their names and aliases, for `find_loosely`."""
+    return {_plain(alias): entry for alias, entry in (*aliases.items(), *((each, each) for each in entries))}
+
+
+def find_loosely(known: Mapping[str, str], name: str) -> str | None:
+    """The entry that a name means among `plain_names`, whatever a maker appends to it."""
+    wanted = _plain(name)
+    if wanted in known:
+        return known[wanted]
+    starts = [alias for alias in known if alias and wanted.startswith(alias)]
+    longest = max(starts, key=len, default="")
+    if longest and _SUFFIX.fullmatch(wanted[len(longest) :]):
+        return known[longest]
+    return None
 
 
 def _plain(name: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from engine.cel.budget import Budget, BudgetError
@@ -16,7 +18,7 @@ from engine.cel.link import FAULTS, link
 from engine.cel.literals import INT_MAX, INT_MIN
 from engine.cel.values import ObjectValue, Value, object_class
 from engine.inventory.types import Device, Interconnect, Inventory
-from engine.model.types import Model
+from engine.model.types import VALUE_FIELDS, Model
 
 Image = Mapping[str, Any]
 """A program as plain data; engine.policy.image says what is in it."""
@@ -28,6 +30,10 @@ class NotQuick(Exception):
 
 Found = tuple[int, str | None, Value]
 """The chosen match by its position, its explanation, and its output or its builder's arguments by name."""
+
+
+Searched = tuple[Any, list[tuple[str, str, list[Any]]]]
+"""A plan or a refusal, and the remedies to try: their ids, what they change, the values."""
 
 
 class PolicyProgram:
@@ -44,8 +50,12 @@ class PolicyProgram:
         exec(image["code"], namespace)
         self.function: Callable[..., Any] = namespace["decide"]
         binders = _Binders(image, classes, namespace)
-        self.matches: tuple[tuple[str, str | None], ...] = image["matches"]
-        self.inputs = [(name, binders.for_type(type_name)) for name, type_name in image["inputs"]]
+        self.matches: tuple[tuple[str, str | None, Any], ...] = image["matches"]
+        self.candidate = partial(_candidate, classes["Candidate"], classes["Stage"])
+        self.inputs = [
+            (name, binders.for_type(type_name), _LEFT_OUT if optional else _MISSING)
+            for name, type_name, optional in image["inputs"]
+        ]
 
     def run(self, inputs: Mapping[str, Any], steps: int) -> tuple[list[Any], Found | None]:
         """The inputs as expressions read them, and the chosen match; None where none holds.
@@ -54,17 +64,56 @@ class PolicyProgram:
             NotQuick: the inputs are not plainly right, or an expression ended in an error.
         """
         try:
-            bound = [bind(inputs[name]) for name, bind in self.inputs]
+            bound = [
+                bind(without if (given := inputs.get(name)) is None else given)
+                for name, bind, without in self.inputs
+            ]
             found = self.function(*bound, Budget(steps).spend)
         except (*FAULTS, BudgetError, AttributeError, RecursionError) as error:
             raise NotQuick from error
         return bound, found
 
+    def search(self, position: int, value: Value, inventory: Inventory | None) -> Searched:
+        """What a match that searches comes to, of the arguments and functions that `run` found.
+
+        Raises:
+            NotQuick: an expression ended in an error.
+        """
+        from engine.plan.search.builder import search
+        from engine.plan.search.judging import Judging, Requirement
+
+        arguments, judge, refuse, describe, tries = value
+        requirements, scores, remedies = self.matches[position][2]
+        judging = Judging(
+            tuple(Requirement(each, frozenset(monotone)) for each, monotone in requirements),
+            scores,
+            self.candidate,
+            lambda candidate: judge(candidate, None),
+            refuse,
+            lambda candidate: describe(candidate, None),
+        )
+        try:
+            found = search(arguments, judging, inventory)
+        except (*FAULTS, BudgetError, AttributeError, RecursionError) as error:
+            raise NotQuick from error
+        return found, [(*remedy, values) for remedy, values in zip(remedies, tries, strict=True)]
+
+
+_LEFT_OUT: dict[str, Any] = {}
+"""What an input that is left out is bound as: a mapping without any field."""
+_MISSING = None
+
+
+def _candidate(make: Any, make_stage: Any, fields: Mapping[str, Any]) -> Any:
+    """A candidate as expressions read it; the order of its fields is the schema's."""
+    stages = [make_stage(*map(stage.__getitem__, make_stage.__slots__)) for stage in fields["stages"]]
+    return make(*[stages if each == "stages" else fields[each] for each in make.__slots__])
+
 
 _SCALARS: dict[str, type] = {"string": str, "int": int, "double": float, "bool": bool}
 _DEVICE_FIELDS = (
     *("kind", "device_id", "name", "memory_bytes", "available", "numa_node", "node"),
-    *("compute_capability", "driver_version", "index", "identity"),
+    *("compute_capability", "driver_version", "free_bytes", "product", "index", "identity"),
 )
 _LINK_FIELDS = ("kind", "name", "bandwidth_gbps", "state")
 
@@ -75,14 +124,18 @@ class _Binders:
     def __init__(self, image: Image, classes: Mapping[str, Any], namespace: Mapping[str, Any]) -> None:
         self.objects: Mapping[str, tuple[str, ...]] = image["objects"]
         self.describing: Mapping[str, Any] = image["describing"]
+        self.scalars: Mapping[str, tuple[tuple[str, str, bool], ...]] = image["scalars"]
+        self.identifying: Mapping[str, Any] = image["identifying"]
         self.classes = classes
         self.namespace = namespace
 
     def for_type(self, type_name: str) -> Callable[[Any], Any]:
         if type_name == "Inventory" and self.objects.get(type_name) == ("name", "devices", "interconnects"):
             return self.inventory()
-        if type_name == "Model" and self.objects.get(type_name) == ("name", "params"):
+        if type_name == "Model" and self.objects.get(type_name) == VALUE_FIELDS:
             return self.model()
+        if type_name in self.scalars:
+            return self.fields(type_name)
         if type_name in self.describing and type_name not in self.objects:
             return _entry_names(self.describing[type_name])
         if type_name in _SCALARS:
@@ -107,11 +160,37 @@ class _Binders:
 
     def model(self) -> Callable[[Any], Any]:
         make = self.classes["Model"]
+        read = attrgetter(*VALUE_FIELDS)
+        kinds: list[Any] = [_SCALARS[kind] for _, kind, _ in self.scalars["Model"]]
 
         def bind(value: Any) -> Any:
             if type(value) is not Model:
                 raise NotQuick
-            return make(_text(value.name), _whole(value.params))
+            _whole(value.params)
+            fields = read(value)
+            for given, kind in zip(fields, kinds, strict=True):
+                if given is not None and (type(given) is not kind or (kind is int and given > INT_MAX)):
+                    raise NotQuick
+            return make(*fields)
+
+        return bind
+
+    def fields(self, type_name: str) -> Callable[[Any], Any]:
+        """Of a type whose fields are scalars: plain mappings."""
+        make = self.classes[type_name]
+        fields = self.scalars[type_name]
+        known = {name for name, _, _ in fields}
+
+        def bind(value: Any) -> Any:
+            if type(value) is not dict or not value.keys() <= known:
+                raise NotQuick
+            given = []
+            for name, kind, nullable in fields:
+                element = value.get(name)
+                if element is not None or not nullable:
+                    element = _scalar(_SCALARS[kind])(element)
+                given.append(element)
+            return make(*given)
 
         return bind
 
@@ -162,12 +241,13 @@ def _devices(devices: tuple[Any, ...], rows: _Rows) -> list[ObjectValue]:
     made: list[ObjectValue] = []
     make, known, none = rows.make, rows.known, rows.none
     varying, variants = rows.varying, rows.variants
+    product = rows.product
     for index, device in enumerate(devices):
         if type(device) is not Device:
             raise NotQuick
         number, memory, available = device.device_id, device.memory_bytes, device.available
         numa, name, node = device.numa_node, device.name, device.node
-        capability, driver = device.compute_capability, device.driver_version
+        capability, driver, free = device.compute_capability, device.driver_version, device.free_bytes
         if (
             type(memory) is not int
             or not INT_MIN <= memory <= INT_MAX
@@ -178,6 +258,7 @@ def _devices(devices: tuple[Any, ...], rows: _Rows) -> list[ObjectValue]:
             or (node is not None and type(node) is not str)
             or (capability is not None and type(capability) is not str)
             or (driver is not None and type(driver) is not str)
+            or (free is not None and (type(free) is not int or not INT_MIN <= free <= INT_MAX))
         ):
             raise NotQuick
         attributes, kind = device.attributes, device.kind
@@ -189,7 +270,8 @@ def _devices(devices: tuple[Any, ...], rows: _Rows) -> list[ObjectValue]:
         given = rows.given(row, attributes) if attributes or row.required else none
         own = (
             *(row.name, number, name, memory, available, numa, node),
-            *(capability, driver, index, row.identity, *given),
+            *(capability, driver, free, None if name is None or product is None else product(name)),
+            *(index, row.identity, *given),
         )
         value = make(*own, *row.columns)
         if row.computed:
@@ -211,6 +293,20 @@ def _links(links: tuple[Any, ...], rows: _Rows) -> list[ObjectValue]:
         own = (row.name, _text(link_.name), bandwidth, _text(link_.state))
         made.append(rows.make(*own, *rows.none, *row.columns))
     return made
+
+
+class _Identified(dict[str, "str | None"]):
+    """Entries by the names that makers write, each looked for once."""
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        super().__init__()
+        self.known = known
+
+    def __missing__(self, name: str) -> str | None:
+        from engine.names import find_loosely  # of policies that identify nothing, none needs it
+
+        found = self[name] = find_loosely(self.known, name)
+        return found
 
 
 class _Row:
@@ -241,6 +337,9 @@ class _Rows:
         self.usable = binders.objects.get(type_name) == expected and self.described["by"] == "kind"
         self.none = (None,) * len(self.fields)
         self.known: dict[Any, _Row] = {}
+        by, into, names = binders.identifying.get(type_name, (None, None, {}))
+        self.usable = self.usable and (by, into) in ((None, None), ("name", "product"))
+        self.product = None if by is None else _Identified(names).__getitem__
         # Of kinds whose row depends on a field: which field, and the rows by its value.
         self.varying: dict[Any, str] = {}
         self.variants: dict[tuple[Any, Any], _Row] = {}

@@ -48,8 +48,9 @@ class Request:
             inputs["inventory"] = read_inventory(mapping["inventory"], ("inventory",))
         if "model" in mapping:
             inputs["model"] = read_model(mapping["model"], ("model",))
-        if "quantization" in mapping:
-            inputs["quantization"] = mapping["quantization"]
+        for name in ("quantization", "serving", "pin"):
+            if name in mapping:
+                inputs[name] = mapping[name]
         return cls(inputs, mapping.get("id"))
 
     @classmethod

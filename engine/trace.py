@@ -91,11 +91,16 @@ class Trace:
     runtime: str
     rule: RuleTrace
     variables: list[VariableTrace] = field(default_factory=list)
+    candidates: list[Any] = field(default_factory=list)
+    """Of a search what became of each candidate (engine.plan.search.judging.Verdict)."""
 
     def to_dict(self) -> dict[str, Any]:
         """As programs read it."""
-        return {
+        result = {
             "runtime": self.runtime,
             "rule": self.rule.to_dict(),
             "variables": [variable.to_dict() for variable in self.variables],
         }
+        if self.candidates:
+            result["candidates"] = [each.to_dict() for each in self.candidates]
+        return result

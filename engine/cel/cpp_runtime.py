@@ -64,7 +64,7 @@ _CEL_TYPES = {
 }
 _LISTS_OF_OUR_OWN = frozenset(
     {"sum", "min", "max", "isSorted", "sort", "@sortByAssociatedKeys", "slice", "distinct", "flatten"}
-    | {"lists.range"}
+    | {"lists.range", "layers.deal"}
 )
 _SOMETIMES_LISTS = frozenset({"indexOf", "lastIndexOf", "reverse"})
 _ANY_MAP = cel.Type.Map(cel.Type.DYN, cel.Type.DYN)

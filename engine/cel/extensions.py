@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from engine.cel.deal import deal
 from engine.cel.limits import LONGEST_VALUE
 from engine.cel.literals import INT_MAX, INT_MIN
 from engine.cel.values import (
@@ -485,6 +486,16 @@ def _range(count: Value) -> list[Value]:
     return list(range(count))
 
 
+def _deal(total: Value, capacities: list[Value], counts: list[Value], alike: list[Value]) -> list[int]:
+    if not len(capacities) == len(counts) == len(alike):
+        raise CelError(f"layers.deal: {len(capacities)} capacities, {len(counts)} counts, {len(alike)} kinds")
+    for value in (total, *capacities, *counts, *alike):
+        _want("layers.deal", value, int)
+    if any(count < 1 for count in counts):
+        raise CelError("layers.deal: a run has one stage at least")
+    return deal(total, capacities, counts, alike) or []
+
+
 IMPLEMENTATIONS: dict[str, Implementation] = {
     "math.greatest": _extreme("math.greatest", lambda value, best: bool(operator.gt(*aligned(value, best)))),
     "math.least": _extreme("math.least", lambda value, best: bool(operator.lt(*aligned(value, best)))),
@@ -527,6 +538,7 @@ IMPLEMENTATIONS: dict[str, Implementation] = {
     "distinct": _distinct,
     "flatten": _flatten,
     "lists.range": _range,
+    "layers.deal": _deal,
 }
 """By the function table's names."""
 

@@ -19,6 +19,7 @@ _MATH = "cel-go math extension"
 _STRINGS = "cel-go strings extension"
 _LISTS = "cel-go lists extension"
 _KUBERNETES = "Kubernetes list library"
+_OURS = "this engine"
 
 
 @record
@@ -60,7 +61,7 @@ def _overload(signature: str) -> tuple[str, Overload]:
     head, inside = left[:opening], left[opening + 1 : -1]
     parameters = [parse_type(part) for part in _split(inside)]
     target, dot, name = head.rpartition(".")
-    member = bool(dot) and target not in ("math", "lists", "strings", "cel")
+    member = bool(dot) and target not in ("math", "lists", "strings", "layers", "cel")
     if member:
         parameters.insert(0, parse_type(target))
     else:
@@ -462,6 +463,13 @@ def _table() -> Iterator[Function]:
         "The ints from 0 up to (not with) a number.",
         "lists.range(3) == [0, 1, 2]",
         "lists.range(int) -> list(int)",
+    )
+    yield _function(
+        _OURS,
+        "Layers over runs of stages, by the room of one stage, the stages and the kind of each run: "
+        "none empty, even among devices of one kind; an empty list where there is no room.",
+        "layers.deal(80, [40, 60], [1, 1], [0, 1]) == [32, 48]",
+        "layers.deal(int, list(int), list(int), list(int)) -> list(int)",
     )
 
 

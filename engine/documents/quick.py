@@ -128,6 +128,9 @@ class _Compiler:
     def on_minimum(self, least: float, schema: Any) -> Check:
         return lambda value: not _is_number(value) or value >= least
 
+    def on_exclusiveminimum(self, bound: float, schema: Any) -> Check:
+        return lambda value: not _is_number(value) or value > bound
+
     def on_maximum(self, most: float, schema: Any) -> Check:
         return lambda value: not _is_number(value) or value <= most
 

@@ -45,6 +45,7 @@ class Device:
             "node": self.node,
             "compute_capability": self.compute_capability,
             "driver_version": self.driver_version,
+            "free_bytes": self.free_bytes,
             **self.attributes,
         }
 

@@ -25,7 +25,46 @@ def read_model(value: Any, path: Path = ()) -> Model:
     problems = validate(value, "model")
     if problems:
         raise RequestError([problem.under(path) for problem in problems])
-    return Model(read_params(value["params"], (*path, "params")), value.get("name"))
+    return _native(value, path)
+
+
+_PARAMS = ("active_params", "embedding_params", "expert_params")
+
+
+def _native(value: dict[str, Any], path: Path) -> Model:
+    """The model in a document that keeps to the schema.
+
+    Raises:
+        RequestError: a count that can't be read, or of more than there are.
+    """
+    total = read_params(value["params"], (*path, "params"))
+    counts = {name: read_params(value[name], (*path, name)) for name in _PARAMS if name in value}
+    for name, count in counts.items():
+        if count > total:
+            message = f"{name}: {count} are more than the {total} parameters of the model"
+            raise RequestError(message, path=(*path, name))
+    parameters = None
+    if counts:
+        embedding, routed = counts.get("embedding_params", 0), counts.get("expert_params", 0)
+        if embedding + routed > total:
+            message = f"expert_params: with the embedding's they are more than the {total} of the model"
+            raise RequestError(message, path=(*path, "expert_params"))
+        parameters = Parameters(
+            total=total,
+            active=counts.get("active_params", total),
+            embedding=embedding,
+            attention=0,
+            dense=total - embedding - routed,
+            routed_expert=routed,
+            other=0,
+        )
+    plain = {name: _whole(value[name]) for name in value.keys() - {"apiVersion", "kind", "params", *_PARAMS}}
+    return Model(params=total, parameters=parameters, **plain)
+
+
+def _whole(value: Any) -> Any:
+    """A number of a document without its `.0`; text as it stands."""
+    return int(value) if isinstance(value, float) else value
 
 
 def read_params(value: int | str, path: Path | None = None) -> int:

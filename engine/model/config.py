@@ -28,6 +28,8 @@ class _Architecture:
     """Attention over a compressed key and value (MLA)."""
     sinks: bool = False
     """A number for each head that attention may go to, and biases wherever there are weights."""
+    window_every: int = 1
+    """Of so many layers one looks back over the window only, where the configuration lists no layers."""
 
 
 _LLAMA = _Architecture()
@@ -39,8 +41,8 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     "Qwen3ForCausalLM": _Architecture(head_norms=True),
     "Qwen3MoeForCausalLM": _Architecture(head_norms=True, experts=True),
     "Qwen3VLForConditionalGeneration": _Architecture(head_norms=True),
-    "Gemma2ForCausalLM": _Architecture(norms=4),
-    "GptOssForCausalLM": _Architecture(experts=True, sinks=True),
+    "Gemma2ForCausalLM": _Architecture(norms=4, window_every=2),
+    "GptOssForCausalLM": _Architecture(experts=True, sinks=True, window_every=2),
     "DeepseekV3ForCausalLM": _Architecture(experts=True, latent=True),
 }
 
@@ -126,7 +128,36 @@ class _Config:
             context=self.number("max_position_embeddings", default=0, least=0) or None,
             dtype=dtype if isinstance(dtype, str) else None,
             quantization=method if isinstance(method, str) else None,
+            intermediate_size=self.number("intermediate_size", default=0, least=0) or None,
+            **self.shape_of_experts(),
+            latent_size=self.number("kv_lora_rank") + self.number("qk_rope_head_dim")
+            if self.architecture.latent
+            else None,
+            **self.windows(),
+            quantization_group=_group(quantization),
+            tied_embeddings=self.flag("tie_word_embeddings"),
         )
+
+    def shape_of_experts(self) -> dict[str, Any]:
+        if not self.architecture.experts:
+            return {}
+        used = self.number("num_experts_per_tok", default=self.number("experts_per_token", default=1))
+        return {
+            "experts": self.expert_count(),
+            "experts_per_token": used,
+            "expert_intermediate_size": self.expert_size(),
+        }
+
+    def windows(self) -> dict[str, Any]:
+        """The window that some layers look back over, and how many do."""
+        if self.value.get("sliding_window") is None or self.value.get("use_sliding_window") is False:
+            return {}
+        listed = self.value.get("layer_types")
+        if isinstance(listed, list) and len(listed) == self.layers:
+            layers = sum(each == "sliding_attention" for each in listed)
+        else:
+            layers = self.layers // self.architecture.window_every
+        return {"sliding_window": self.number("sliding_window"), "sliding_layers": layers}
 
     # --- counting -------------------------------------------------------------------------------------------
 
@@ -210,3 +241,13 @@ class _Config:
         if self.architecture.sinks or self.architecture.latent:
             router += experts
         return norms + routed_layers * router
+
+
+def _group(quantization: Any) -> int | None:
+    """The largest number of weights in a row that share a scale, as a `quantization_config` says it."""
+    if not isinstance(quantization, dict):
+        return None
+    block = quantization.get("weight_block_size")
+    found = block if isinstance(block, list) else [quantization.get("group_size")]
+    sizes = [each for each in found if isinstance(each, int) and not isinstance(each, bool) and each > 0]
+    return max(sizes, default=None)

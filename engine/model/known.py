@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine.errors import RequestError
-from engine.model.types import Model
-from engine.names import Names
+from engine.model.types import Model, Parameters
+from engine.names import Names, Row
 
 
 def model_of(known: Names, name: str) -> Model:
@@ -31,4 +31,27 @@ def model_of(known: Names, name: str) -> Model:
         context=row["context"],
         dtype=row["dtype"],
         source=row["hub"],
+        parameters=_parameters(row),
+        intermediate_size=row["intermediate_size"],
+        experts=row["experts"],
+        experts_per_token=row["experts_per_token"],
+        expert_intermediate_size=row["expert_intermediate_size"],
+        latent_size=row["latent_size"],
+        sliding_window=row["sliding_window"],
+        sliding_layers=row["sliding_layers"],
+        tied_embeddings=row["tied"],
+    )
+
+
+def _parameters(row: Row) -> Parameters:
+    """Where a model's parameters are; what the catalog doesn't tell apart counts as dense."""
+    total, embedding, routed = row["params"], row["embedding"], row["routed_expert"] or 0
+    return Parameters(
+        total=total,
+        active=row["active"] or total,
+        embedding=embedding,
+        attention=0,
+        dense=total - embedding - routed,
+        routed_expert=routed,
+        other=0,
     )

@@ -28,6 +28,15 @@ class Parameters:
         return {name: getattr(self, name) for name in self.__record__}  # type: ignore[attr-defined]
 
 
+VALUE_FIELDS = (
+    *("name", "params", "active_params", "embedding_params", "expert_params", "layers", "hidden_size"),
+    *("attention_heads", "kv_heads", "head_dim", "latent_size", "vocabulary", "intermediate_size"),
+    *("experts", "experts_per_token", "expert_intermediate_size", "sliding_window", "sliding_layers"),
+    *("quantization_group", "tied_embeddings", "context", "dtype", "quantization"),
+)
+"""What expressions read of a model, in the order of schemas/types.schema.json."""
+
+
 @record
 class Model:
     """The model that is to be served; `params` is its count of parameters.
@@ -51,10 +60,39 @@ class Model:
     quantization: str | None = None
     source: str | None = None
     """Where servers load it from: a folder, or its name on Hugging Face's hub."""
+    intermediate_size: int | None = None
+    experts: int | None = None
+    """Routed ones of a layer that has some."""
+    experts_per_token: int | None = None
+    expert_intermediate_size: int | None = None
+    latent_size: int | None = None
+    """Numbers that are kept of a token and a layer where keys and values are compressed into one vector."""
+    sliding_window: int | None = None
+    sliding_layers: int | None = None
+    """Layers that look back over the window only."""
+    quantization_group: int | None = None
+    """Weights that share a scale, of a checkpoint that is quantized in groups or blocks."""
+    tied_embeddings: bool | None = None
+    """The output layer is the embedding."""
+
+    @property
+    def active_params(self) -> int | None:
+        """Those that one token goes through."""
+        return None if self.parameters is None else self.parameters.active
+
+    @property
+    def embedding_params(self) -> int | None:
+        """Of the embedding and the output layer."""
+        return None if self.parameters is None else self.parameters.embedding
+
+    @property
+    def expert_params(self) -> int | None:
+        """Of routed experts."""
+        return None if self.parameters is None else self.parameters.routed_expert
 
     def to_value(self) -> dict[str, Any]:
         """The fields as expressions read them."""
-        return {"name": self.name, "params": self.params}
+        return {name: getattr(self, name) for name in VALUE_FIELDS}
 
     def to_dict(self) -> dict[str, Any]:
         """As programs read it."""

@@ -1,13 +1,14 @@
 """Plans: their types, the builders that make them, the validator that warns."""
 
 from engine.plan.builders import BUILDERS, Builder, BuilderError, signatures
-from engine.plan.types import Plan, Shard, ShardDevice, Strategy
+from engine.plan.types import Estimates, Plan, Shard, ShardDevice, Strategy
 from engine.plan.validator import device_memory, with_warnings
 
 __all__ = [
     "BUILDERS",
     "Builder",
     "BuilderError",
+    "Estimates",
     "Plan",
     "Shard",
     "ShardDevice",

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from engine.plan.search.signature import SEARCH
 from engine.plan.types import Plan, Shard, ShardDevice, Strategy
 from engine.policy.signature import BuilderSignature, Parameter
 from engine.records import record
@@ -35,6 +36,10 @@ class Builder:
 
     signature: BuilderSignature
     build: Callable[[Arguments], Plan]
+
+
+def _searched_for(arguments: Arguments) -> Plan:
+    raise BuilderError("this builder is called with what judges its candidates", "devices")
 
 
 _ESTIMATE = Parameter("double", "Tokens per second of one request.", required=False)
@@ -122,6 +127,7 @@ BUILDERS: dict[str, Builder] = dict(
             fits_in_memory=_FITS,
         ),
         _builder(empty, fits_in_memory=_FITS),
+        ("search", Builder(SEARCH, _searched_for)),
     )
 )
 """By the names that policies use."""

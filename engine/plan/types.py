@@ -20,15 +20,20 @@ class Strategy:
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     data_parallel: int = 1
+    expert_parallel: int | None = None
+    """Devices that routed experts are spread over; None of a plan that knows nothing of them."""
 
     def to_dict(self) -> dict[str, Any]:
         """As programs read it (schemas/decision.schema.json)."""
-        return {
+        result: dict[str, Any] = {
             "kind": self.kind,
             "tensor_parallel": self.tensor_parallel,
             "pipeline_parallel": self.pipeline_parallel,
             "data_parallel": self.data_parallel,
         }
+        if self.expert_parallel is not None:
+            result["expert_parallel"] = self.expert_parallel
+        return result
 
 
 @record
@@ -55,6 +60,12 @@ class ShardDevice:
         else:
             identity = {name: getattr(value, name) for name in fields}
         return cls(value.kind, identity, value.name, index, None if index is None else value.memory_bytes)
+
+    def part(self, number: int) -> ShardDevice:
+        """One of its chips or cores."""
+        return ShardDevice(
+            self.kind, {**self.identity, "part": number}, self.name, self.index, self.memory_bytes
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As programs read it."""
@@ -88,6 +99,35 @@ class Shard:
 
 
 @record
+class Estimates:
+    """How fast a plan serves, as the policy estimates it: times in milliseconds, rates in tokens/s.
+
+    `parts_ms` is what the time of an output token is made of, `binding` the part that takes the most of it.
+    """
+
+    memory_bytes_per_device: int
+    """Of the fullest one."""
+    time_per_output_token_ms: float | None = None
+    time_to_first_token_ms: float | None = None
+    tokens_per_sec: float | None = None
+    saturated_tokens_per_sec: float | None = None
+    parts_ms: Mapping[str, float] | None = None
+    binding: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As programs read it."""
+        return {
+            "time_per_output_token_ms": self.time_per_output_token_ms,
+            "time_to_first_token_ms": self.time_to_first_token_ms,
+            "tokens_per_sec": self.tokens_per_sec,
+            "saturated_tokens_per_sec": self.saturated_tokens_per_sec,
+            "memory_gib_per_device": self.memory_bytes_per_device / 2**30,
+            "binding": self.binding,
+            "parts_ms": None if self.parts_ms is None else dict(self.parts_ms),
+        }
+
+
+@record
 class Plan:
     """Where a model goes; `estimated_tokens_per_sec` is the policy's estimate for one request."""
 
@@ -97,13 +137,19 @@ class Plan:
     estimated_tokens_per_sec: float | None
     fits_in_memory: bool | None = None
     warnings: tuple[str, ...] = ()
+    estimates: Estimates | None = None
+    explanation: str | None = None
+    """Why it was chosen among others, of a plan that was searched for."""
 
     def to_dict(self) -> dict[str, Any]:
         """As programs read it."""
-        return {
+        result = {
             "strategy": self.strategy.to_dict(),
             "shards": [shard.to_dict() for shard in self.shards],
             "total_memory_bytes": self.total_memory_bytes,
             "estimated_tokens_per_sec": self.estimated_tokens_per_sec,
             "warnings": list(self.warnings),
         }
+        if self.estimates is not None:
+            result["estimates"] = self.estimates.to_dict()
+        return result

@@ -16,7 +16,7 @@ def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:
         warnings = list(_warnings(plan, inventory))
     elif plan.strategy.kind == "pipeline_parallel":
         warnings += _layer_warnings(plan.shards)
-    if not warnings and not plan.warnings:
+    if not warnings:
         return plan
     # Not `replace`: in a batch, half of all plans come by here.
     return Plan(
@@ -25,7 +25,9 @@ def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:
         plan.total_memory_bytes,
         plan.estimated_tokens_per_sec,
         plan.fits_in_memory,
-        tuple(warnings),
+        (*warnings, *plan.warnings),
+        plan.estimates,
+        plan.explanation,
     )
 
 
@@ -52,7 +54,8 @@ def _warnings(plan: Plan, inventory: Inventory | None) -> Iterator[str]:
     if not plan.shards and plan.total_memory_bytes > 0:
         yield f"no shard holds the model's {format_bytes(plan.total_memory_bytes)}"
     for shards in _by_device(plan.shards).values():
-        yield from _device_warnings(shards, device_memory(shards[0].device, inventory))
+        if "part" not in shards[0].device.identity:
+            yield from _device_warnings(shards, device_memory(shards[0].device, inventory))
     if plan.strategy.kind == "pipeline_parallel":
         yield from _layer_warnings(plan.shards)
 
@@ -62,7 +65,9 @@ def _by_device(shards: tuple[Shard, ...]) -> dict[object, list[Shard]]:
     devices: dict[object, list[Shard]] = {}
     for shard in shards:
         device = shard.device
-        key = device.index if device.index is not None else (device.kind, *device.identity.items())
+        key: object = device.index if device.index is not None else (device.kind, *device.identity.items())
+        if "part" in device.identity:
+            key = (key, device.identity["part"])
         devices.setdefault(key, []).append(shard)
     return devices
 

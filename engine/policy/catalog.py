@@ -51,6 +51,15 @@ class CatalogEntry:
 
 
 @record
+class Identifies:
+    """Values of a type whose field `by` has a name as makers write it; the entry's own goes into `into`."""
+
+    type: str
+    by: str
+    into: str
+
+
+@record
 class Catalog:
     """A table: its columns' types, its rows, and which request values it describes."""
 
@@ -65,6 +74,7 @@ class Catalog:
     columns: Mapping[str, Field]
     entries: Mapping[str, CatalogEntry]
     aliases: Mapping[str, str]
+    identifies: Identifies | None = None
 
     def find(self, name: str) -> CatalogEntry | None:
         """The entry of that name or alias; case matters only where it tells entries apart."""
@@ -162,7 +172,26 @@ class _CatalogCompiler:
             columns=columns,
             entries=entries,
             aliases=self.aliases(),
+            identifies=self.identifies(),
         )
+
+    def identifies(self) -> Identifies | None:
+        """What is found by name; its two fields must be text that may be missing."""
+        if "identifies" not in self.value:
+            return None
+        given = self.value["identifies"]
+        type_name = given["type"]
+        fields = self.types.objects[type_name].fields if type_name in self.types.objects else {}
+        if not fields:
+            self.problem(
+                f"unknown type '{type_name}'", ("identifies", "type"), near(type_name, self.types.objects)
+            )
+        for key in ("by", "as"):
+            field_ = fields.get(given[key])
+            if fields and (field_ is None or field_.type != t.wrapper_of(t.STRING)):
+                message = f"{type_name} has no field '{given[key]}' of text that may be missing"
+                self.problem(message, ("identifies", key), near(given[key], fields))
+        return Identifies(type_name, given["by"], given["as"])
 
     def environment(
         self, describes: str | None, by: str | None, fields: Mapping[str, Field], columns: Mapping[str, Field]

@@ -55,6 +55,43 @@ class CompiledMatch:
     rule: CompiledRule | None = None
     explanation: Expression | None = None
     description: str = ""
+    search: CompiledSearch | None = None
+    """How the builder's candidates are weighed; the explanation reads the chosen one then."""
+
+
+@record
+class Score:
+    """A number by which candidates are preferred."""
+
+    id: str
+    expression: Expression
+    description: str = ""
+
+
+@record
+class Remedy:
+    """A change of the request, and the values to try."""
+
+    id: str
+    change: str
+    values: Expression
+    description: str = ""
+
+
+@record
+class CompiledSearch:
+    """How candidates are weighed.
+
+    `rule` has the variables that read a candidate, and a match for each requirement, of which only id,
+    condition and explanation are used.
+    """
+
+    rule: CompiledRule
+    monotone: Mapping[str, tuple[str, ...]]
+    """Degrees in which a requirement only gets harder, by its id."""
+    scores: tuple[Score, ...]
+    results: Mapping[str, Expression]
+    remedies: tuple[Remedy, ...]
 
 
 @record
@@ -74,6 +111,8 @@ class Input:
     type: Type
     type_name: str
     description: str = ""
+    optional: bool = False
+    """A request may leave it out: all of its fields are null then."""
     auto: CompiledPolicy | None = None
     """What chooses the value where a request says `auto`."""
 
@@ -140,8 +179,20 @@ def _uses(rule: CompiledRule) -> Iterator[Use]:
         for part, expression in parts.items():
             if expression is not None:
                 yield Use(f"{match.id}: {part}", expression, rule, match)
+        if match.search is not None:
+            yield from _search_uses(match, match.search, rule)
         if match.rule is not None:
             yield from _uses(match.rule)
+
+
+def _search_uses(match: CompiledMatch, search: CompiledSearch, rule: CompiledRule) -> Iterator[Use]:
+    yield from _uses(search.rule)
+    for score in search.scores:
+        yield Use(f"{match.id}: prefer {score.id}", score.expression, search.rule, match)
+    for name, expression in search.results.items():
+        yield Use(f"{match.id}: result.{name}", expression, search.rule, match)
+    for remedy in search.remedies:
+        yield Use(f"{match.id}: remedy {remedy.id}", remedy.values, rule, match)
 
 
 def rules(rule: CompiledRule) -> Iterator[CompiledRule]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from engine.cel import ast
@@ -16,10 +16,13 @@ from engine.policy.compiled import (
     CompiledMatch,
     CompiledPolicy,
     CompiledRule,
+    CompiledSearch,
     CompiledVariable,
     Constant,
     Expression,
     Input,
+    Remedy,
+    Score,
 )
 from engine.policy.schema_types import schema_types
 from engine.policy.signature import BuilderSignature
@@ -177,13 +180,25 @@ class _Compiler:
             if name in (*_NAMESPACES, *self.types.named, *t.PRIMITIVES):
                 self.problem("E108", f"'{name}' means something else in expressions", (*path, "name"))
             type_ = self.input_type(declared["type"], (*path, "type"))
-            inputs[name] = Input(name, type_, declared["type"], declared.get("description", ""))
+            optional = declared.get("optional", False)
+            if optional and not self.may_be_left_out(type_):
+                message = f"'{declared['type']}' has fields that can't be null, so it can't be left out"
+                self.problem("E104", message, (*path, "optional"))
+            description = declared.get("description", "")
+            inputs[name] = Input(name, type_, declared["type"], description, optional)
         for position, declared in enumerate(self.value.get("inputs", ())):
             if "auto" in declared:
                 name = declared["name"]
                 chooser = self.chooser(inputs, name, declared["auto"], ("inputs", position, "auto"))
                 inputs[name] = replace(inputs[name], auto=chooser)
         return inputs
+
+    def may_be_left_out(self, type_: Type) -> bool:
+        """Whether a value of that type may be one whose fields are all null."""
+        object_type = self.types.objects.get(type_.name) if type_.kind is t.Kind.OBJECT else None
+        return object_type is not None and all(
+            field.type.kind is t.Kind.WRAPPER for field in object_type.fields.values()
+        )
 
     def chooser(
         self, inputs: Mapping[str, Input], name: str, reference: str, path: Path
@@ -283,7 +298,9 @@ class _Compiler:
         )
         explanation = None
         if "explanation" in match:
-            explanation = self.expression((*path, "explanation"), environment, t.STRING)
+            weighing = (*path, "plan", "candidate")
+            explaining = self.candidates(weighing, environment)[1] if _searches(match) else environment
+            explanation = self.expression((*path, "explanation"), explaining, t.STRING)
             if kinds == ["rule"]:
                 self.problem(
                     "E111", "a nested rule's matches explain themselves", (*path, "explanation"), key=True
@@ -340,7 +357,105 @@ class _Compiler:
             expression = self.expression(argument_path, environment, wanted)
             if expression is not None:
                 arguments[argument] = expression
-        return replace(match, builder=name, arguments=arguments)
+        match = replace(match, builder=name, arguments=arguments)
+        if signature.results and "candidate" in plan:
+            return replace(match, search=self.search(match, plan, signature, environment))
+        if signature.results:
+            self.problem("E106", f"builder {name} needs to know how candidates are weighed", path)
+        for section in ("candidate", "remedies"):
+            if section in plan and not signature.results:
+                self.problem("E106", f"builder {name} does not search", (*path, section), key=True)
+        return match
+
+    # --- searches -----------------------------------------------------------------------------------------
+
+    def candidates(
+        self, path: Path, environment: Environment
+    ) -> tuple[dict[str, CompiledVariable], Environment]:
+        """The variables that read a candidate, and what may be read beside them."""
+        candidate = environment.extended({"candidate": t.object_type("Candidate")})
+        return self.variables(path, self._at(path), candidate)
+
+    def search(
+        self,
+        match: CompiledMatch,
+        plan: dict[str, Any],
+        signature: BuilderSignature,
+        outer: Environment,
+    ) -> CompiledSearch:
+        path: Path = (*match.path, "plan", "candidate")
+        known = len(self.problems)
+        variables, environment = self.candidates(path, outer)
+        if "explanation" in self._at(match.path):  # whose faults are noted already
+            del self.problems[known:]
+        weighing = plan["candidate"]
+        requirements = []
+        for position, each in enumerate(weighing["require"]):
+            own = (*path, "require", position)
+            requirement = CompiledMatch(
+                each["id"],
+                own,
+                self.expression((*own, "condition"), environment, t.BOOL),
+                explanation=self.expression((*own, "explanation"), environment, t.STRING)
+                if "explanation" in each
+                else None,
+                description=each.get("description", ""),
+            )
+            requirements.append(requirement)
+        self.unique((*path, "require"), weighing["require"], "requirement")
+        self.unique((*path, "prefer"), weighing["prefer"], "preference")
+        return CompiledSearch(
+            CompiledRule(f"{match.id}: candidate", variables, tuple(requirements)),
+            {each["id"]: tuple(each.get("monotone", ())) for each in weighing["require"]},
+            tuple(self.scores((*path, "prefer"), weighing["prefer"], environment)),
+            self.results_of((*path, "result"), weighing["result"], signature, environment),
+            tuple(self.remedies((*match.path, "plan", "remedies"), plan.get("remedies", ()), outer)),
+        )
+
+    def unique(self, path: Path, listed: list[dict[str, Any]], what: str) -> None:
+        seen: set[str] = set()
+        for position, each in enumerate(listed):
+            if each["id"] in seen:
+                self.problem("E108", f"duplicate {what} id '{each['id']}'", (*path, position, "id"))
+            seen.add(each["id"])
+
+    def scores(self, path: Path, listed: list[dict[str, Any]], environment: Environment) -> Iterator[Score]:
+        for position, each in enumerate(listed):
+            own = (*path, position, "score")
+            expression = self.expression(own, environment, None)
+            if expression is not None and expression.checked.type not in (t.INT, t.DOUBLE):
+                self.problem("E104", f"a score is a number, found '{expression.checked.type}'", own)
+            elif expression is not None:
+                yield Score(each["id"], expression, each.get("description", ""))
+
+    def results_of(
+        self, path: Path, given: dict[str, Any], signature: BuilderSignature, environment: Environment
+    ) -> dict[str, Expression]:
+        results: dict[str, Expression] = {}
+        for name, parameter in signature.results.items():
+            if parameter.required and name not in given:
+                message = f"builder {signature.name} needs the result '{name}'"
+                self.problem("E106", message, path, parameter.description)
+        for name in given:
+            if name not in signature.results:
+                message = f"builder {signature.name} has no result '{name}'"
+                self.problem("E106", message, (*path, name), near(name, signature.results), key=True)
+                continue
+            wanted = parse_type(signature.results[name].type, self.types.named)
+            expression = self.expression((*path, name), environment, wanted)
+            if expression is not None:
+                results[name] = expression
+        return results
+
+    def remedies(
+        self, path: Path, listed: list[dict[str, Any]], environment: Environment
+    ) -> Iterator[Remedy]:
+        for position, each in enumerate(listed):
+            element = t.STRING if each["change"] == "quantization" else t.INT
+            own = (*path, position, "values")
+            expression = self.expression(own, environment, t.list_of(element))
+            if expression is not None:
+                yield Remedy(each["id"], each["change"], expression, each.get("description", ""))
 
     def outcome(self) -> Literal["plan", "value"]:
         """What the policy's matches lead to; they must all lead to the same."""
@@ -499,6 +614,10 @@ class _VariableResolver:
             "one of them must be computed without the others",
         )
         self.types.update(dict.fromkeys(chain, t.DYN))
+
+
+def _searches(match: dict[str, Any]) -> bool:
+    return "candidate" in match.get("plan", {})
 
 
 def _qualified(types: Mapping[str, Type]) -> dict[str, Type]:

@@ -11,16 +11,25 @@ places is written out in each of them while that is short, and else is a functio
 from __future__ import annotations
 
 import ast as py
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from engine.cel.codegen import Emitter, Writer, assign, constant, name
 from engine.cel.compiled_runtime import function_definition
 from engine.cel.link import Symbol
-from engine.policy.compiled import CompiledMatch, CompiledPolicy, CompiledRule, CompiledVariable, Expression
+from engine.policy.compiled import (
+    CompiledMatch,
+    CompiledPolicy,
+    CompiledRule,
+    CompiledSearch,
+    CompiledVariable,
+    Expression,
+)
 from engine.records import record
 
 _SHORT = 40
 """Nodes of syntax: what is shorter may be written out more than once."""
+_REQUIREMENT = "requirement_number"
 _LONGEST = 200_000
 """Nodes of Python's syntax: a policy that needs more is evaluated expression by expression."""
 
@@ -110,6 +119,7 @@ class _Generator:
         self.apart = apart
         self.writer = Writer()
         self.inputs = {each: self.writer.fresh(each) for each in policy.inputs}
+        self.candidate = self.writer.fresh("candidate")
         self.matches: list[CompiledMatch] = []
         self.written: set[_Variable] = set()
         # Variables that some path has computed already, and those that must be UNSET at the beginning.
@@ -170,15 +180,109 @@ class _Generator:
         position = len(self.matches)
         self.matches.append(match)
         explanation = constant(None)
-        if match.explanation is not None:
+        if match.explanation is not None and match.search is None:
             explanation = self.expression(match.explanation, scope)
         if match.output is not None:
             value = self.expression(match.output, scope)
         else:
-            keys: list[py.expr | None] = [constant(each) for each in match.arguments]
-            value = py.Dict(keys, [self.expression(each, scope) for each in match.arguments.values()])
+            value = self.mapping(match.arguments, scope)
+        if match.search is not None:
+            functions = self.search(match, match.search, scope)
+            value = py.Tuple([value, *functions], py.Load())
         answer = py.Tuple([constant(position), explanation, value], py.Load())
         self.writer.emit(py.Return(answer))
+
+    def mapping(self, expressions: Mapping[str, Expression], scope: _Scope) -> py.expr:
+        keys: list[py.expr | None] = [constant(each) for each in expressions]
+        return py.Dict(keys, [self.expression(each, scope) for each in expressions.values()])
+
+    # --- searches -----------------------------------------------------------------------------------------
+
+    def search(self, match: CompiledMatch, search: CompiledSearch, scope: _Scope) -> list[py.expr]:
+        """Functions of a candidate: what it is worth, why it is refused, what its plan says, what to try.
+
+        What they read beyond the candidate is computed ahead of them.
+        """
+        expressions = [
+            *(variable.expression for variable in search.rule.variables.values()),
+            *(each.condition for each in search.rule.matches if each.condition is not None),
+            *(each.explanation for each in search.rule.matches if each.explanation is not None),
+            *(score.expression for score in search.scores),
+            *search.results.values(),
+            *(() if match.explanation is None else (match.explanation,)),
+        ]
+        own = {f"variables.{each}" for each in search.rule.variables}
+        for expression in expressions:
+            for each in expression.checked.free_names():
+                if each.startswith("variables.") and each not in own:
+                    self.ensure(scope.find(each.partition(".")[2]))
+        judge = self.candidate_function("judge", search.rule, scope, partial(self.judge, search))
+        refuse = self.candidate_function("refuse", search.rule, scope, partial(self.refuse, search))
+        describe = self.candidate_function(
+            "describe", search.rule, scope, partial(self.describe, match, search)
+        )
+        remedies = py.List([self.expression(each.values, scope) for each in search.remedies], py.Load())
+        return [name(judge), name(refuse), name(describe), remedies]
+
+    def candidate_function(
+        self, purpose: str, rule: CompiledRule, outer: _Scope, write: Callable[[_Scope], None]
+    ) -> str:
+        """Emit a function of a candidate, and of the number of a requirement; its name."""
+        function = self.writer.fresh(purpose)
+        variables = {
+            each: _Variable(variable, self.writer.fresh(each)) for each, variable in rule.variables.items()
+        }
+        scope = _Scope(variables, outer)
+        for each, variable in variables.items():
+            variable.scope = scope.without(each) if variable.compiled.shadows_itself else scope
+        known = set().union(*(block.known for block in self.writer.blocks))
+        kept = self.writer.blocks, self.unset, self.functions, self.names, self.written, self.maybe
+        self.writer.blocks = self.writer.blocks[:0]
+        self.unset, self.functions, self.names, self.written, self.maybe = {}, {}, {}, set(), set()
+        with self.writer.block("function") as block:
+            block.known |= known
+            write(scope)
+        body = [*self.functions.values(), *block.statements]
+        if self.unset:
+            self.writer.symbols["UNSET"] = ("unset",)
+            body.insert(0, py.Assign([py.Name(each, py.Store()) for each in self.unset], name("UNSET")))
+        self.writer.blocks, self.unset, self.functions, self.names, self.written, self.maybe = kept
+        parameters = [self.candidate, _REQUIREMENT]
+        definition = function_definition(function, parameters, Writer(), constant(None))
+        assert isinstance(definition, py.FunctionDef)
+        definition.body = body
+        self.writer.emit(definition)
+        return function
+
+    def judge(self, search: CompiledSearch, scope: _Scope) -> None:
+        """Return the number of the first requirement that fails, or -1 and the scores."""
+        for number, requirement in enumerate(search.rule.matches):
+            assert requirement.condition is not None
+            emitter = self.emitter(requirement.condition, scope)
+            holds = emitter.boolean(requirement.condition.checked.root, {})
+            refused = py.Return(py.Tuple([constant(number), constant(None)], py.Load()))
+            self.writer.emit(py.If(py.UnaryOp(py.Not(), holds), [refused], []))
+        scores = py.Tuple([self.expression(each.expression, scope) for each in search.scores], py.Load())
+        self.writer.emit(py.Return(py.Tuple([constant(-1), scores], py.Load())))
+
+    def refuse(self, search: CompiledSearch, scope: _Scope) -> None:
+        """Return the explanation of the requirement of that number."""
+        for number, requirement in enumerate(search.rule.matches):
+            if requirement.explanation is None:
+                continue
+            with self.writer.block("branch") as block:
+                self.writer.emit(py.Return(self.expression(requirement.explanation, scope)))
+            test = py.Compare(name(_REQUIREMENT), [py.Eq()], [constant(number)])
+            self.writer.emit(py.If(test, block.statements, []))
+        self.writer.emit(py.Return(constant(None)))
+
+    def describe(self, match: CompiledMatch, search: CompiledSearch, scope: _Scope) -> None:
+        """Return the explanation of a choice, and the builder's results by name."""
+        explanation = constant(None)
+        if match.explanation is not None:
+            explanation = self.expression(match.explanation, scope)
+        results = self.mapping(search.results, scope)
+        self.writer.emit(py.Return(py.Tuple([explanation, results], py.Load())))
 
     # --- expressions and variables ------------------------------------------------------------------------
 
@@ -197,6 +301,8 @@ class _Generator:
 
     def read(self, global_name: str, scope: _Scope) -> py.expr:
         kind, _, each = global_name.partition(".")
+        if global_name == "candidate":
+            return name(self.candidate)
         if not each:
             return name(self.inputs[global_name])
         if kind == "variables":

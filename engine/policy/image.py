@@ -6,12 +6,14 @@ import ast as py
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from engine.cel import types as t
 from engine.cel.codegen import Emitter, Writer, name
 from engine.cel.compiled_runtime import compile_module, function_definition
 from engine.cel.link import Symbol
-from engine.cel.types import Kind
+from engine.cel.types import Kind, ObjectType
+from engine.names import plain_names
 from engine.policy.catalog import Catalog, CatalogEntry, Cell, Computed
-from engine.policy.compiled import CompiledPolicy
+from engine.policy.compiled import CompiledMatch, CompiledPolicy
 from engine.policy.generate import TooLongError, generate
 
 
@@ -19,16 +21,18 @@ def image(policy: CompiledPolicy) -> dict[str, Any]:
     """The image of a policy's program.
 
     Keys: `name`, `version`, `digest`, `reads` (kinds and references of what it is compiled with), `auto` (by
-    input the image of the policy that chooses it), `inputs` (names and type names), `objects` (fields by
-    type), `catalogs` (by name the type of their entries and the rows), `describing` (by type what a catalog
-    adds to its values), `code`, `symbols`, and `matches` (ids and builders by position). `code` is None where
-    the policy is too long to be one function.
+    input the image of the policy that chooses it), `inputs` (names, type names, whether they may be left
+    out), `objects` (fields by type), `scalars` (the same with types, of types whose fields are all scalars),
+    `catalogs` (by name the type of their entries and the rows), `describing` (by type what a catalog adds to
+    its values), `identifying` (by type the field with a name, the field for the entry, and entries by plain
+    names), `code`, `symbols`, and `matches` (by position ids, builders, searches). `code` is None where it is
+    too long to be one function.
     """
     meta = {
         "name": policy.name,
         "version": policy.version,
         "digest": policy.digest,
-        "inputs": tuple((each.name, each.type_name) for each in policy.inputs.values()),
+        "inputs": tuple((each.name, each.type_name, each.optional) for each in policy.inputs.values()),
         "auto": {each.name: image(each.auto) for each in policy.inputs.values() if each.auto is not None},
         "reads": tuple(_reads(policy)),
         "code": None,
@@ -61,12 +65,43 @@ def _program(policy: CompiledPolicy) -> dict[str, Any]:
     }
     return {
         "objects": {each: tuple(type_.fields) for each, type_ in policy.objects.items()},
+        "scalars": {each: found for each, type_ in policy.objects.items() if (found := _scalars(type_))},
         "catalogs": {each: _table(catalog) for each, catalog in policy.catalogs.items()},
         "describing": describing,
+        "identifying": {
+            each.identifies.type: (
+                each.identifies.by,
+                each.identifies.into,
+                plain_names(each.entries, each.aliases),
+            )
+            for each in policy.catalogs.values()
+            if each.identifies is not None
+        },
         "code": compile_module([generated.function, *columns.functions]),
         "symbols": {**generated.symbols, **columns.symbols},
-        "matches": tuple((match.id, match.builder) for match in generated.matches),
+        "matches": tuple((match.id, match.builder, _search(match)) for match in generated.matches),
     }
+
+
+def _search(match: CompiledMatch) -> tuple[Any, ...] | None:
+    """Of a match that searches: requirements with their degrees, scores, remedies with what they change."""
+    search = match.search
+    if search is None:
+        return None
+    requirements = tuple((each.id, search.monotone[each.id]) for each in search.rule.matches)
+    scores = tuple(each.id for each in search.scores)
+    return requirements, scores, tuple((each.id, each.change) for each in search.remedies)
+
+
+def _scalars(type_: ObjectType) -> tuple[tuple[str, str, bool], ...] | None:
+    """Name, type's name and whether it may be null of each field; None where one is more than a scalar."""
+    found = []
+    for field_name, each in type_.fields.items():
+        inner = each.type.element if each.type.kind is Kind.WRAPPER else each.type
+        if inner not in (t.STRING, t.INT, t.DOUBLE, t.BOOL):
+            return None
+        found.append((field_name, inner.name, each.type.kind is Kind.WRAPPER))
+    return tuple(found)
 
 
 def _table(catalog: Catalog) -> tuple[str, dict[str, tuple[Any, ...]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.records import record
+from engine.records import field, record
 
 
 @record
@@ -23,3 +23,5 @@ class BuilderSignature:
     name: str
     description: str
     parameters: Mapping[str, Parameter]
+    results: Mapping[str, Parameter] = field(default_factory=dict)
+    """Of a builder that searches: what the policy says of the candidate that is chosen."""

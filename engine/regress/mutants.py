@@ -21,6 +21,7 @@ from engine.policy.compiled import (
     CompiledMatch,
     CompiledPolicy,
     CompiledRule,
+    CompiledSearch,
     CompiledVariable,
     Expression,
     rules,
@@ -242,10 +243,24 @@ def _with(rule: CompiledRule, old: Expression, new: Expression) -> CompiledRule:
             explanation=swap(match.explanation),
             arguments={name: swap(argument) for name, argument in match.arguments.items()},
             rule=None if match.rule is None else _with(match.rule, old, new),
+            search=None if match.search is None else _with_search(match.search, old, new),
         )
         for match in rule.matches
     )
     return CompiledRule(rule.id, variables, matches)
+
+
+def _with_search(search: CompiledSearch, old: Expression, new: Expression) -> CompiledSearch:
+    def swap(expression: Expression) -> Expression:
+        return new if expression is old else expression
+
+    return replace(
+        search,
+        rule=_with(search.rule, old, new),
+        scores=tuple(replace(each, expression=swap(each.expression)) for each in search.scores),
+        results={name: swap(each) for name, each in search.results.items()},
+        remedies=tuple(replace(each, values=swap(each.values)) for each in search.remedies),
+    )
 
 
 # --- matches ------------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def run_program(policy: engine.Policy, values: dict[str, Any]) -> bool:
     assert policy._program is not None or policy._link() is not None
     program = policy._link()
     assert program is not None
-    bound = [values[name] for name, _ in program.inputs]
+    bound = [values[name] for name, *_ in program.inputs]
     try:
         program.function(*bound, lambda listed: listed)
     except Exception:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from engine.errors import Path, Problem
 from engine.policy.checks.check import Check
-from engine.policy.compiled import CompiledPolicy, CompiledRule, Expression
+from engine.policy.compiled import CompiledMatch, CompiledPolicy, CompiledRule, CompiledSearch, Expression
+from engine.records import replace
 
 
 def find(policy: CompiledPolicy) -> Iterator[Problem]:
@@ -34,6 +35,19 @@ def _in_rule(policy: CompiledPolicy, rule: CompiledRule, path: Path) -> Iterator
     for match in rule.matches:
         if match.rule is not None:
             yield from _in_rule(policy, match.rule, (*match.path, "rule"))
+        if match.search is not None:
+            yield from _in_search(policy, match, match.search)
+
+
+def _in_search(policy: CompiledPolicy, match: CompiledMatch, search: CompiledSearch) -> Iterator[Problem]:
+    """Variables of candidates that nothing of the search needs."""
+    asking = CompiledMatch(match.id, match.path, explanation=match.explanation, arguments=_said_of(search))
+    rule = replace(search.rule, matches=(*search.rule.matches, asking))
+    yield from _in_rule(policy, rule, (*match.path, "plan", "candidate"))
+
+
+def _said_of(search: CompiledSearch) -> dict[str, Expression]:
+    return {**search.results, **{f"prefer {each.id}": each.expression for each in search.scores}}
 
 
 def _needed_by_matches(rule: CompiledRule) -> Iterator[str]:
@@ -42,6 +56,14 @@ def _needed_by_matches(rule: CompiledRule) -> Iterator[str]:
         for expression in (match.condition, match.output, match.explanation, *match.arguments.values()):
             if expression is not None:
                 yield from _reads(expression)
+        if match.search is not None:
+            for each in match.search.remedies:
+                yield from _reads(each.values)
+            for expression in _said_of(match.search).values():
+                yield from _reads(expression)
+            yield from _needed_by_matches(match.search.rule)
+            for variable in match.search.rule.variables.values():
+                yield from _reads(variable.expression)
         if match.rule is not None:
             yield from _needed_by_matches(match.rule)
             for name, variable in match.rule.variables.items():

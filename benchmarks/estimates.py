@@ -1,0 +1,140 @@
+"""How far the estimates of sharding 2.0.0 are from published ones, and what it makes of published deployments.
+
+    python benchmarks/estimates.py [decode_estimates.jsonl] [--deployments deployments.yaml] [--requests FILE]
+
+The first file's rows have a model, an accelerator, degrees and tokens, and say whether that fits, how much memory
+a device needs and how long an output token takes. `--requests FILE` writes them as requests for `engine batch`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import engine
+from engine.inventory.shorthand import read_shorthand
+from engine.model.known import model_of
+from engine.policy.hardware import load_hardware, load_names
+
+REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
+
+PRODUCTS = {
+    "a100_sxm": "A100-SXM", "a100_pcie": "A100-PCIE", "a30": "A30", "h100_sxm": "H100-SXM",
+    "h100_pcie": "H100-PCIE", "h200_sxm": "H200-SXM", "b200_sxm": "B200-SXM", "gb200": "GB200", "l4": "L4",
+    "l40s": "L40S",
+}  # fmt: skip
+"""The catalog's products by the names of the published rows."""
+
+POLICY = "sharding@2"
+
+
+def inventory_of(product: str, devices: int, per_node: int = 8) -> dict[str, Any]:
+    """An inventory of that many devices, as requests have it."""
+    hardware = load_hardware()
+    nodes, rest = divmod(devices, per_node)
+    word = f"{nodes}x{per_node}x{product}" if nodes > 1 and not rest else f"{devices}x{product}"
+    found = read_shorthand(word, hardware).inventory
+    return {
+        "devices": [
+            {
+                "kind": device.kind,
+                "name": device.name,
+                "memory_bytes": device.memory_bytes,
+                "device_id": device.device_id,
+                **({} if device.node is None else {"node": device.node}),
+                **device.attributes,
+            }
+            for device in found.devices
+        ],
+        "interconnects": [
+            {"kind": link.kind, "bandwidth_gbps": link.bandwidth_gbps} for link in found.interconnects
+        ],
+    }
+
+
+def model_request(name: str) -> dict[str, Any]:
+    """A model of the catalog, as requests have it."""
+    model = model_of(load_names("models"), name)
+    fields = {key: value for key, value in model.to_value().items() if value is not None}
+    return {**fields, "params": model.params}
+
+
+def request_of(row: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """The request that asks of the policy what a published row says."""
+    tensor, pipeline = row["tensor_parallel"], row["pipeline_parallel"]
+    return {
+        "id": number,
+        "inventory": inventory_of(PRODUCTS[row["accelerator"]], tensor * pipeline),
+        "model": model_request(row["model"]),
+        "quantization": row["precision"],
+        "serving": {
+            "input_tokens": row["input_tokens"],
+            "output_tokens": row["output_tokens"],
+            "concurrency": row["concurrency"],
+        },
+        "pin": {
+            "tensor_parallel": tensor,
+            "pipeline_parallel": pipeline,
+            "data_parallel": 1,
+            "expert_parallel": 1,
+        },
+    }
+
+
+def compare(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print how far the estimates are off, by device and by model."""
+    policy = engine.load_policy(POLICY)
+    errors: dict[str, list[float]] = defaultdict(list)
+    memory: list[float] = []
+    fits, total = 0, 0
+    print(f"{'model':24}{'device':11}{'tp':>3}{'pp':>3}{'published':>11}{'estimate':>10}{'error':>8}{'GiB':>8}{'estimate':>10}")
+    for number, row in enumerate(rows):
+        plan = policy.decide(engine.Request.from_dict(request_of(row, number))).plan
+        total += 1
+        fits += (plan is not None) is row["fits"]
+        if plan is None or plan.estimates is None or not row["fits"]:
+            if (plan is not None) is not row["fits"]:
+                print(f"{row['model'].split('/')[-1][:23]:24}{row['accelerator']:11} published fits: {row['fits']}")
+            continue
+        published, estimate = row["time_per_output_token_ms"], plan.estimates.time_per_output_token_ms
+        assert estimate is not None
+        error = abs(estimate - published) / published
+        gib = plan.estimates.memory_bytes_per_device / 2**30
+        memory.append(abs(gib - row["memory_gib_per_device"]) / row["memory_gib_per_device"])
+        for name in ("all", f"device {row['accelerator']}", f"model {row['model'].split('/')[-1]}"):
+            errors[name].append(error)
+        print(
+            f"{row['model'].split('/')[-1][:23]:24}{row['accelerator']:11}"
+            f"{row['tensor_parallel']:3}{row['pipeline_parallel']:3}"
+            f"{published:11.2f}{estimate:10.2f}{error:8.1%}{row['memory_gib_per_device']:8.1f}{gib:10.1f}"
+        )
+    print()
+    for name, found in errors.items():
+        ninth = sorted(found)[int(0.9 * (len(found) - 1))]
+        print(f"{name:32}{len(found):4} rows  median {statistics.median(found):6.1%}  90th percentile {ninth:6.1%}  "
+              f"worst {max(found):6.1%}")
+    print(f"\nfits: {fits} of {total} agree ({fits / total:.1%}); memory: median error {statistics.median(memory):.1%}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="?", default=REFERENCE / "decode_estimates.jsonl", type=Path)
+    parser.add_argument("--requests", type=Path, help="write the rows as requests instead")
+    arguments = parser.parse_args()
+    rows = [json.loads(line) for line in arguments.rows.read_text().splitlines() if line.strip()]
+    if arguments.requests:
+        lines = (json.dumps(request_of(row, number)) for number, row in enumerate(rows))
+        arguments.requests.write_text("".join(line + "\n" for line in lines))
+    else:
+        compare(rows)
+
+
+if __name__ == "__main__":
+    main()

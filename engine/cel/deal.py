@@ -1,0 +1,70 @@
+"""`layers.deal`: how a model's layers are dealt to the stages of a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def deal(
+    total: int, capacities: Sequence[int], counts: Sequence[int], alike: Sequence[int]
+) -> list[int] | None:
+    """Layers of each run of stages, all stages of the run together; None where they can't be dealt.
+
+    A run is a number of stages in a row that are described alike. No stage is left empty, none gets more than
+    it has room for, and stages on devices that are alike differ by at most one layer: within a kind of device
+    the layers are even, between kinds they are in proportion to the room. A run's fullest stage holds
+    `ceil(layers / stages)`.
+
+    Args:
+        total: layers of the model.
+        capacities: layers that one stage of each run has room for.
+        counts: stages of each run.
+        alike: the same number for runs on devices that are alike.
+    """
+    runs = range(len(capacities))
+    kinds = sorted(set(alike))
+    stages = {kind: sum(counts[run] for run in runs if alike[run] == kind) for kind in kinds}
+    room = {kind: _room(kind, capacities, counts, alike) for kind in kinds}
+    if total < sum(stages.values()) or total > sum(room.values()) or any(room[k] < stages[k] for k in kinds):
+        return None
+    shares = _shares(total, stages, room)
+    return _by_run(shares, stages, capacities, counts, alike)
+
+
+def _room(kind: int, capacities: Sequence[int], counts: Sequence[int], alike: Sequence[int]) -> int:
+    """The most layers that the stages of one kind hold, none of them more than one above another."""
+    own = [(capacities[run], counts[run]) for run in range(len(alike)) if alike[run] == kind]
+    least = min(capacity for capacity, _ in own)
+    return sum(count * (least + (capacity > least)) for capacity, count in own)
+
+
+def _shares(total: int, stages: dict[int, int], room: dict[int, int]) -> dict[int, int]:
+    """The layers of each kind: one a stage at least, the rest in proportion to the room that is left."""
+    rest = total - sum(stages.values())
+    left = {kind: room[kind] - stages[kind] for kind in room}
+    all_left = sum(left.values())
+    if not all_left:
+        return dict(stages)
+    shares = {kind: stages[kind] + rest * left[kind] // all_left for kind in room}
+    by_remainder = sorted(room, key=lambda kind: (-(rest * left[kind] % all_left), kind))
+    missing = total - sum(shares.values())
+    for kind in by_remainder[:missing]:
+        shares[kind] += 1
+    return shares
+
+
+def _by_run(
+    shares: dict[int, int],
+    stages: dict[int, int],
+    capacities: Sequence[int],
+    counts: Sequence[int],
+    alike: Sequence[int],
+) -> list[int]:
+    """Each kind's layers over its runs: even, one more where there is the most room."""
+    dealt = [counts[run] * (shares[alike[run]] // stages[alike[run]]) for run in range(len(counts))]
+    more = {kind: shares[kind] % stages[kind] for kind in shares}
+    for run in sorted(range(len(counts)), key=lambda run: (-capacities[run], run)):
+        added = min(more[alike[run]], counts[run])
+        dealt[run] += added
+        more[alike[run]] -= added
+    return dealt

@@ -1,0 +1,1 @@
+"""The builder `search`: candidates, judged by a policy; the best of those that it allows."""

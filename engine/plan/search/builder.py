@@ -1,0 +1,186 @@
+"""The search itself: every candidate is judged, except those that must fail as one before them did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from engine.inventory import Inventory
+from engine.plan.search.candidates import Candidate, Limits, Replicas, mixed, mixtures
+from engine.plan.search.judging import DEGREES, Judging, Refusal, Verdict
+from engine.plan.search.topology import Alike, Slot, find_kinds
+from engine.plan.types import Estimates, Plan, Shard, ShardDevice, Strategy, StrategyKind
+from engine.records import replace
+
+
+def search(arguments: Mapping[str, Any], judging: Judging, inventory: Inventory | None) -> Plan | Refusal:
+    """The plan of the best candidate that the policy allows, with the policy's explanation; else a refusal.
+
+    Args:
+        arguments: what the policy gives the builder.
+        judging: the policy's say on candidates.
+        inventory: whose links between pairs are looked at.
+    """
+    found = _Search(arguments, judging, inventory)
+    found.run()
+    if found.best is None:
+        return found.refusal()
+    return found.plan(found.best)
+
+
+class _Search:
+    def __init__(self, arguments: Mapping[str, Any], judging: Judging, inventory: Inventory | None) -> None:
+        self.judging = judging
+        self.kinds = find_kinds(arguments, inventory)
+        given = [arguments.get(f"{name.removesuffix('_parallel')}_degrees") for name in DEGREES]
+        self.limits = Limits(given, arguments["layers"], arguments["experts"])
+        self.best: Candidate | None = None
+        self.best_scores: tuple[Any, ...] = ()
+        self.nearest: Candidate | None = None
+        """Of the candidates that are refused, the one that fails the latest requirement."""
+        self.nearest_failed = -1
+        self.judged = 0
+
+    def run(self) -> None:
+        for kind in self.kinds.alike:
+            for tensor in self.limits.degrees(0, kind.size):
+                if "tensor_parallel" in self.pipelines(kind, tensor):
+                    break
+        for kinds in mixtures(self.kinds.equal):
+            self.mixture(kinds)
+
+    def mixture(self, kinds: tuple[Alike, ...]) -> None:
+        for tensor in self.limits.degrees(0, min(kind.size for kind in kinds)):
+            most = sum(len(kind.groups(tensor)) for kind in kinds)
+            for stages in self.limits.degrees(1, min(most, self.limits.layers)):
+                candidate = mixed(kinds, tensor, stages)
+                if candidate is not None and not {1} - set(self.limits.degrees(2, 1)):
+                    self.judge(candidate)
+
+    # Each of these gives the degrees in which it is useless to go on: those of a requirement that failed for
+    # the smallest degrees within, and that only gets harder in all of those.
+
+    def pipelines(self, kind: Alike, tensor: int) -> frozenset[str]:
+        groups = len(kind.groups(tensor))
+        degrees = self.limits.degrees(1, min(groups, self.limits.layers))
+        for position, pipeline in enumerate(degrees):
+            useless = self.replicas(Replicas(kind, tensor, pipeline))
+            if "pipeline_parallel" in useless:
+                return useless if position == 0 else _NONE
+        return _NONE
+
+    def replicas(self, replicas: Replicas) -> frozenset[str]:
+        for position, data in enumerate(self.limits.degrees(2, len(replicas.replicas))):
+            useless = self.experts(replicas, data)
+            if "data_parallel" in useless:
+                return useless if position == 0 else _NONE
+        return _NONE
+
+    def experts(self, replicas: Replicas, data: int) -> frozenset[str]:
+        for position, expert in enumerate(self.limits.expert_degrees(replicas.tensor * data)):
+            useless = self.judge(replicas.candidate(data, expert))
+            if "expert_parallel" in useless:
+                return useless if position == 0 else _NONE
+        return _NONE
+
+    def judge(self, candidate: Candidate) -> frozenset[str]:
+        """Judge one candidate; the degrees in which larger ones must fail, too."""
+        self.judged += 1
+        judging = self.judging
+        failed, scores = judging.judge(judging.candidate(candidate.fields))
+        if judging.verdicts is not None:
+            judging.verdicts.append(self.verdict(candidate, failed, scores))
+        if scores is None:
+            if failed > self.nearest_failed or (
+                failed == self.nearest_failed
+                and self.nearest is not None
+                and candidate.fields["devices"] > self.nearest.fields["devices"]
+            ):
+                self.nearest, self.nearest_failed = candidate, failed
+            return judging.requirements[failed].monotone
+        if self.best is None or scores > self.best_scores:
+            self.best, self.best_scores = candidate, scores
+        return _NONE
+
+    def verdict(self, candidate: Candidate, failed: int, scores: tuple[Any, ...] | None) -> Verdict:
+        judging = self.judging
+        if scores is None:
+            return Verdict(candidate.devices, candidate.degrees, judging.requirements[failed].id)
+        named = dict(zip(judging.scores, scores, strict=True))
+        return Verdict(candidate.devices, candidate.degrees, None, named)
+
+    # --- what comes of it -----------------------------------------------------------------------------------
+
+    def refusal(self) -> Refusal:
+        if self.nearest is None:
+            return Refusal(None, None, None, self.judged)
+        native = self.judging.candidate(self.nearest.fields)
+        explanation = self.judging.refuse(native, self.nearest_failed)
+        requirement = self.judging.requirements[self.nearest_failed].id
+        return Refusal(requirement, explanation, self.nearest.degrees, self.judged)
+
+    def plan(self, candidate: Candidate) -> Plan:
+        verdicts = self.judging.verdicts
+        if verdicts is not None:
+            for position, verdict in enumerate(verdicts):
+                if verdict.degrees == candidate.degrees and verdict.devices == candidate.devices:
+                    verdicts[position] = replace(verdict, chosen=True)
+        explanation, results = self.judging.describe(self.judging.candidate(candidate.fields))
+        shards = tuple(_shards(candidate, results["stage_layers"], results["stage_memory_bytes"]))
+        estimates = {name: results.get(name) for name in _ESTIMATES}
+        memory = max(shard.memory_bytes for shard in shards)
+        return Plan(
+            _strategy(candidate),
+            shards,
+            sum(shard.memory_bytes for shard in shards),
+            results.get("tokens_per_sec"),
+            True,
+            tuple(results.get("warnings", ())),
+            Estimates(memory_bytes_per_device=memory, **estimates),
+            explanation,
+        )
+
+
+_NONE: frozenset[str] = frozenset()
+_ESTIMATES = (
+    *("time_per_output_token_ms", "time_to_first_token_ms", "tokens_per_sec", "saturated_tokens_per_sec"),
+    *("parts_ms", "binding"),
+)
+
+
+def _strategy(candidate: Candidate) -> Strategy:
+    tensor, pipeline, data, expert = candidate.degrees
+    more = {"tensor_parallel": tensor > 1, "pipeline_parallel": pipeline > 1, "data_parallel": data > 1}
+    kinds: list[StrategyKind] = ["tensor_parallel", "pipeline_parallel", "data_parallel"]
+    used = [kind for kind in kinds if more[kind]]
+    kind: StrategyKind = "none" if not used else used[0] if len(used) == 1 else "hybrid"
+    return Strategy(kind, tensor, pipeline, data, expert)
+
+
+def _shards(candidate: Candidate, layers: Sequence[int], memory: Sequence[int]) -> Iterator[Shard]:
+    """Replica by replica, stage by stage, rank by rank."""
+    ranges = list(_ranges(candidate.fields["stages"], layers, memory))
+    number = 0
+    for replica in candidate.replicas:
+        for group, (first, last, bytes_) in zip(replica, ranges, strict=True):
+            for slot in group.slots:
+                yield Shard(number, _device(slot), (first, last), bytes_)
+                number += 1
+
+
+def _ranges(
+    stages: Sequence[Mapping[str, Any]], layers: Sequence[int], memory: Sequence[int]
+) -> Iterator[tuple[int, int, int]]:
+    """The first and last layer of each stage, and its bytes."""
+    start = 0
+    for stage, total, bytes_ in zip(stages, layers, memory, strict=True):
+        even, more = divmod(total, stage["count"])
+        for position in range(stage["count"]):
+            own = even + (position < more)
+            yield start, start + own - 1, bytes_
+            start += own
+
+
+def _device(slot: Slot) -> ShardDevice:
+    device = ShardDevice.from_value(slot.device)
+    return device if slot.part is None else device.part(slot.part)
