@@ -8,10 +8,13 @@ from engine.cli.exits import NO, YES
 from engine.cli.options import (
     cache_option,
     format_option,
+    pin_of,
     policies_option,
     policy_option,
     runtime_option,
     screen,
+    serving_of,
+    serving_options,
 )
 from engine.cli.requests import Sources, read_request
 from engine.decide import load_policy
@@ -27,6 +30,8 @@ Examples:
       --quantization int8 --policies my-policies --format json
   engine eval --inventory paste.txt --model llama-3.1-70b \\
       --quantization bf16 --format vllm
+  engine eval --inventory 2x8xH100-SXM --model llama-3.1-405b \\
+      --quantization bf16 --context 32768 --pin tp=8,pp=2
   engine eval --policy my-policies/quota/1.0.0.yaml --input subject.yaml
 
 \b
@@ -46,7 +51,8 @@ Exit codes: 0 a plan or a value; 1 no match, or nothing that fits;
     "--model", metavar="FILE|DIR|NAME", help="The model: YAML, JSON, a config.json, or llama-3.1-70b."
 )
 @click.option("--params", metavar="N", help="The model's parameters instead: 70B, 7.24B, 350M.")
-@click.option("--quantization", metavar="NAME", help="fp32, fp16, bf16, int8, int4, or auto.")
+@click.option("--quantization", metavar="NAME", help="bf16, fp16, fp8, int8, int4 …, or auto.")
+@serving_options
 @click.option("--request", metavar="FILE|-", help="All of these in one file; flags win over it.")
 @click.option("--input", "input_", metavar="FILE|-", help="Any policy's inputs: names and values.")
 @policy_option
@@ -69,6 +75,13 @@ def command(
     use_cache: bool,
     form: str,
     explain: bool,
+    context: int | None,
+    input_tokens: int | None,
+    output_tokens: int | None,
+    concurrency: int | None,
+    utilization: float | None,
+    objective: str | None,
+    pin: str | None,
 ) -> int:
     """Decide one request and say why.
 
@@ -78,7 +91,9 @@ def command(
         raise click.UsageError(
             f"{form}'s form has no place for a trace; --explain goes with text, json and yaml"
         )
-    asked = read_request(Sources(inventory, model, params, quantization, request, input_, memory), policies)
+    serving = serving_of(context, input_tokens, output_tokens, concurrency, utilization, objective)
+    sources = Sources(inventory, model, params, quantization, request, input_, memory, serving, pin_of(pin))
+    asked = read_request(sources, policies)
     loaded = load_policy(policy, policies, use_cache=use_cache)
     with asked.located():
         decision = loaded.decide(asked.request, explain=explain, runtime=runtime)

@@ -41,6 +41,69 @@ def policy_option(command: _Command) -> _Command:
     )(command)
 
 
+OBJECTIVES = ("balanced", "latency", "throughput", "economy")
+_DEGREES = {
+    "tp": "tensor_parallel",
+    "pp": "pipeline_parallel",
+    "dp": "data_parallel",
+    "ep": "expert_parallel",
+}
+
+
+def serving_options(command: _Command) -> _Command:
+    """What is wished of the server, and degrees that must be as they are said."""
+    whole = click.IntRange(1)
+    for name, metavar, kind, words in (
+        ("--pin", "DEGREES", None, "Degrees that must be so: tp=8,pp=2 (also dp, ep)."),
+        ("--objective", None, click.Choice(OBJECTIVES), "What is best."),
+        ("--utilization", "PART", click.FloatRange(0, 1, min_open=True), "Of memory that may be used: 0.9."),
+        ("--concurrency", "N", whole, "Requests at the same time."),
+        ("--output-tokens", "N", whole, "Tokens of a usual answer."),
+        ("--input-tokens", "N", whole, "Tokens of a usual request."),
+        ("--context", "N", whole, "Tokens of the longest request, its answer included."),
+    ):
+        command = click.option(name, type=kind, metavar=metavar, help=words)(command)
+    return command
+
+
+def serving_of(
+    context: int | None,
+    input_tokens: int | None,
+    output_tokens: int | None,
+    concurrency: int | None,
+    utilization: float | None,
+    objective: str | None,
+) -> dict[str, Any]:
+    """The wishes that were given."""
+    given = {
+        "context": context,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "concurrency": concurrency,
+        "utilization": utilization,
+        "objective": objective,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def pin_of(text: str | None) -> dict[str, int]:
+    """The degrees in `tp=8,pp=2`, or with their whole names.
+
+    Raises:
+        click.BadParameter: something else.
+    """
+    pinned: dict[str, int] = {}
+    for part in text.split(",") if text else ():
+        name, _, value = part.strip().partition("=")
+        degree = _DEGREES.get(name, name)
+        if degree not in _DEGREES.values() or not value.isdigit() or not int(value):
+            raise click.BadParameter(
+                f"expected degrees such as tp=8,pp=2, found '{part}'", param_hint="--pin"
+            )
+        pinned[degree] = int(value)
+    return pinned
+
+
 def format_option(*forms: str) -> Callable[[_Command], _Command]:
     """`--format FORM`; the first is the default."""
     listed = f"{', '.join(forms[:-1])} or {forms[-1]}"

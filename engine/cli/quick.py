@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from engine.cli.exits import BROKEN_PIPE, NO, YES
 
@@ -54,7 +55,7 @@ def run(arguments: Sequence[str]) -> int | None:
     return YES if decision.feasible else NO
 
 
-def _read(arguments: Sequence[str]) -> dict[str, str] | None:
+def _read(arguments: Sequence[str]) -> dict[str, Any] | None:
     """The options' values by name, of known options given once with plain values, and `--no-cache`."""
     if not arguments or arguments[0] != "eval" or any(map(os.environ.get, _OTHERS_SETTINGS)):
         return None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.documents import Document, read_document
 from engine.errors import EngineError, MissingInputError, Path, Problem, RequestError
@@ -37,6 +37,8 @@ class Sources:
     request: str | None = None
     input: str | None = None
     memory: str | None = None
+    serving: Mapping[str, Any] = field(default_factory=dict)
+    pin: Mapping[str, int] = field(default_factory=dict)
 
     def contradiction(self) -> str | None:
         """What is wrong with arguments that contradict each other."""
@@ -125,6 +127,11 @@ def read_request(sources: Sources, policies: Sequence[str] = ()) -> Asked:
     if sources.quantization:
         asked.documents.pop("quantization", None)
         asked.request = asked.request.with_inputs(quantization=sources.quantization)
+    for name, given in (("serving", sources.serving), ("pin", sources.pin)):
+        if given:
+            said = asked.request.inputs.get(name)
+            merged = {**(said if isinstance(said, dict) else {}), **given}
+            asked.request = asked.request.with_inputs(**{name: merged})
     return asked
 
 

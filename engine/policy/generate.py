@@ -120,6 +120,8 @@ class _Generator:
         self.writer = Writer()
         self.inputs = {each: self.writer.fresh(each) for each in policy.inputs}
         self.candidate = self.writer.fresh("candidate")
+        # Variables of the rule that a candidate's functions stand in, computed ahead of these.
+        self.outside: set[str] = set()
         self.matches: list[CompiledMatch] = []
         self.written: set[_Variable] = set()
         # Variables that some path has computed already, and those that must be UNSET at the beginning.
@@ -237,16 +239,16 @@ class _Generator:
             variable.scope = scope.without(each) if variable.compiled.shadows_itself else scope
         known = set().union(*(block.known for block in self.writer.blocks))
         kept = self.writer.blocks, self.unset, self.functions, self.names, self.written, self.maybe
-        self.writer.blocks = self.writer.blocks[:0]
+        self.writer.blocks, self.outside = self.writer.blocks[:0], known
         self.unset, self.functions, self.names, self.written, self.maybe = {}, {}, {}, set(), set()
         with self.writer.block("function") as block:
-            block.known |= known
             write(scope)
         body = [*self.functions.values(), *block.statements]
         if self.unset:
             self.writer.symbols["UNSET"] = ("unset",)
             body.insert(0, py.Assign([py.Name(each, py.Store()) for each in self.unset], name("UNSET")))
         self.writer.blocks, self.unset, self.functions, self.names, self.written, self.maybe = kept
+        self.outside = set()
         parameters = [self.candidate, _REQUIREMENT]
         definition = function_definition(function, parameters, Writer(), constant(None))
         assert isinstance(definition, py.FunctionDef)
@@ -319,7 +321,9 @@ class _Generator:
         return name(identifier)
 
     def known(self, variable: _Variable) -> bool:
-        return any(variable.name in block.known for block in self.writer.blocks)
+        return variable.name in self.outside or any(
+            variable.name in block.known for block in self.writer.blocks
+        )
 
     def fails(self, variable: _Variable) -> bool:
         """True where computing a variable may end in an error; never once it is computed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -12,8 +13,9 @@ from rich.text import Text
 from engine.cel.values import to_json
 from engine.decision import Decision
 from engine.inventory import Inventory
-from engine.plan import Plan, Shard, device_memory
+from engine.plan import Estimates, Plan, Shard, Strategy, device_memory
 from engine.quantities import format_bytes, format_count
+from engine.remedies import Remedied
 from engine.render import Screen
 from engine.render.trace import print_trace
 
@@ -37,6 +39,8 @@ def render(decision: Decision, screen: Screen) -> str:
     console.print(_facts(decision))
     if decision.plan is not None:
         _print_plan(console, decision, decision.plan)
+    if decision.remedies:
+        _print_remedies(console, decision.remedies)
     if decision.trace is not None:
         for name, chooser in decision.auto.items():
             if chooser.trace is not None:
@@ -60,6 +64,9 @@ def headline(decision: Decision) -> str:
     """What came out, in a few words."""
     if decision.outcome == "no_match":
         return "No match: no rule of the policy holds for this request"
+    if decision.outcome == "infeasible":
+        binding = None if decision.refusal is None else decision.refusal.requirement
+        return "No plan is possible" + ("" if binding is None else f": {binding}")
     if decision.plan is None:
         return json.dumps(to_json(decision.output), ensure_ascii=False)
     strategy = decision.plan.strategy
@@ -68,13 +75,25 @@ def headline(decision: Decision) -> str:
         "tensor_parallel": f"Tensor parallel over {strategy.tensor_parallel} devices",
         "pipeline_parallel": f"Pipeline parallel in {strategy.pipeline_parallel} stages",
         "data_parallel": f"Data parallel, {strategy.data_parallel} replicas",
-        "hybrid": f"Tensor parallel {strategy.tensor_parallel} × pipeline parallel "
-        f"{strategy.pipeline_parallel} × data parallel {strategy.data_parallel}",
+        "hybrid": _degrees(strategy),
     }
     if not decision.plan.shards:
         return "Nothing can be placed"
     doubt = "" if decision.feasible else ", which does not fit"
-    return names[strategy.kind] + doubt
+    experts = strategy.expert_parallel or 1
+    spread = f", experts spread over {experts}" if experts > 1 else ""
+    return names[strategy.kind] + spread + doubt
+
+
+def _degrees(strategy: Strategy) -> str:
+    """The degrees that are more than one: `Tensor parallel 8 × pipeline parallel 2`."""
+    named = {
+        "tensor parallel": strategy.tensor_parallel,
+        "pipeline parallel": strategy.pipeline_parallel,
+        "data parallel": strategy.data_parallel,
+    }
+    words = " × ".join(f"{name} {degree}" for name, degree in named.items() if degree > 1)
+    return words[:1].upper() + words[1:]
 
 
 def _facts(decision: Decision) -> Table:
@@ -107,11 +126,52 @@ def _print_plan(console: Console, decision: Decision, plan: Plan) -> None:
     summary.add_column(style="dim", no_wrap=True)
     summary.add_column(overflow="fold")
     summary.add_row("total", format_bytes(plan.total_memory_bytes) + _fit(decision))
-    if plan.estimated_tokens_per_sec is not None:
+    if plan.estimates is not None:
+        for row in _estimates(plan.estimates):
+            summary.add_row(*row)
+    elif plan.estimated_tokens_per_sec is not None:
         summary.add_row("estimate", f"{_number(plan.estimated_tokens_per_sec)} tokens/s")
     console.print(summary)
     for warning in plan.warnings:
         console.print(Text.assemble(("warning: ", "bold yellow"), warning))
+
+
+def _estimates(estimates: Estimates) -> Iterator[tuple[str, str]]:
+    """What one request alone gets and what it is made of, and what all get together."""
+    if estimates.time_per_output_token_ms is not None:
+        rate = f"{_number(1000 / estimates.time_per_output_token_ms)} tokens/s"
+        yield "one request", f"{rate}, {_number(estimates.time_per_output_token_ms)} ms a token"
+    parts = estimates.parts_ms or {}
+    shown = sorted(((time, name) for name, time in parts.items() if time > 0), reverse=True)
+    if shown:
+        words = ", ".join(f"{name.replace('_', ' ')} {_number(time)}" for time, name in shown)
+        yield "made of", f"{words} ms"
+    if estimates.time_to_first_token_ms is not None:
+        yield "first token", f"after {_number(estimates.time_to_first_token_ms)} ms"
+    if estimates.saturated_tokens_per_sec is not None:
+        yield "all requests", f"{_number(estimates.saturated_tokens_per_sec)} tokens/s together"
+
+
+_CHANGED = {
+    "devices": "{} more of the same devices",
+    "quantization": "{}",
+    "serving.context": "a context of {} tokens",
+    "serving.concurrency": "{} requests at the same time",
+}
+
+
+def _print_remedies(console: Console, remedies: Sequence[Remedied]) -> None:
+    """What would make a plan possible, and which."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(style="dim", overflow="fold")
+    for each in remedies:
+        strategy = each.strategy
+        plan = "one device" if strategy.kind == "none" else _degrees(strategy).lower()
+        table.add_row("  " + _CHANGED[each.change].format(each.value), plan)
+    console.print()
+    console.print(Text("Each of these by itself would make one possible", style="bold"))
+    console.print(table)
 
 
 def _fit(decision: Decision) -> str:

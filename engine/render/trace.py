@@ -7,9 +7,11 @@ import textwrap
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from engine.cel.values import to_json
+from engine.plan.search.judging import Verdict
 from engine.trace import MatchTrace, Part, RuleTrace, Trace, VariableTrace
 
 _MARKS = {"chosen": ("✓", "bold green"), "failed": ("✗", "red"), "no_match": ("✗", "red")}
@@ -26,12 +28,48 @@ def print_trace(console: Console, trace: Trace, title: str) -> None:
     console.print()
     console.print(Text(f"Trace of {title} ({trace.runtime})", style="bold"))
     _print_rule(console, trace.rule, 1)
+    if trace.candidates:
+        _print_candidates(console, trace.candidates)
     if trace.variables:
         console.print()
         console.print(Text("Variables, in the order of their evaluation", style="bold"))
         several = len({variable.rule for variable in trace.variables}) > 1
         for variable in trace.variables:
             _print_variable(console, variable, several)
+
+
+_MOST_CANDIDATES = 60
+
+
+def _print_candidates(console: Console, candidates: list[Verdict]) -> None:
+    """Each candidate with the requirement that it fails, or its scores; those that are allowed first."""
+    allowed = sorted((each for each in candidates if each.failed is None), key=_rank, reverse=True)
+    refused = [each for each in candidates if each.failed is not None]
+    console.print()
+    title = f"Candidates: {len(allowed)} of {len(candidates)} are allowed, the best first"
+    console.print(Text(title, style="bold"))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("  ", no_wrap=True)
+    for name in ("tensor", "pipeline", "data", "expert"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("devices", overflow="fold")
+    table.add_column("", overflow="fold")
+    for each in [*allowed, *refused][:_MOST_CANDIDATES]:
+        mark = ("✓", "bold green") if each.chosen else ("✗", "red") if each.failed else ("·", "dim")
+        why = f"fails {each.failed}" if each.failed else _scored(each)
+        table.add_row(Text.assemble("  ", mark), *map(str, each.degrees), each.devices, why)
+    console.print(table)
+    if len(candidates) > _MOST_CANDIDATES:
+        more = f"  … {len(candidates) - _MOST_CANDIDATES} more; --format json has them all"
+        console.print(Text(more, style="dim"))
+
+
+def _rank(verdict: Verdict) -> tuple[Any, ...]:
+    return (verdict.chosen, *verdict.scores.values())
+
+
+def _scored(verdict: Verdict) -> str:
+    return ", ".join(f"{name} {score:.4g}" for name, score in verdict.scores.items())
 
 
 def _print_rule(console: Console, rule: RuleTrace, depth: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.inventory import Inventory
@@ -63,23 +63,32 @@ class _Search:
     def pipelines(self, kind: Alike, tensor: int) -> frozenset[str]:
         groups = len(kind.groups(tensor))
         degrees = self.limits.degrees(1, min(groups, self.limits.layers))
-        for position, pipeline in enumerate(degrees):
-            useless = self.replicas(Replicas(kind, tensor, pipeline))
-            if "pipeline_parallel" in useless:
-                return useless if position == 0 else _NONE
-        return _NONE
+        return self.each(
+            "pipeline_parallel",
+            degrees,
+            len(degrees) == 1,
+            lambda p: self.replicas(Replicas(kind, tensor, p)),
+        )
 
     def replicas(self, replicas: Replicas) -> frozenset[str]:
-        for position, data in enumerate(self.limits.degrees(2, len(replicas.replicas))):
-            useless = self.experts(replicas, data)
-            if "data_parallel" in useless:
-                return useless if position == 0 else _NONE
-        return _NONE
+        degrees = self.limits.degrees(2, len(replicas.replicas))
+        return self.each(
+            "data_parallel", degrees, len(degrees) == 1, lambda data: self.experts(replicas, data)
+        )
 
     def experts(self, replicas: Replicas, data: int) -> frozenset[str]:
-        for position, expert in enumerate(self.limits.expert_degrees(replicas.tensor * data)):
-            useless = self.judge(replicas.candidate(data, expert))
-            if "expert_parallel" in useless:
+        degrees = self.limits.expert_degrees(replicas.tensor * data)
+        final = len(degrees) == 1 and not self.limits.experts
+        return self.each("expert_parallel", degrees, final, lambda e: self.judge(replicas.candidate(data, e)))
+
+    @staticmethod
+    def each(
+        name: str, degrees: Sequence[int], final: bool, try_: Callable[[int], frozenset[str]]
+    ) -> frozenset[str]:
+        """`final`: there is one degree here, and no other where the outer degrees are larger."""
+        for position, degree in enumerate(degrees):
+            useless = try_(degree)
+            if name in useless or (useless and final):
                 return useless if position == 0 else _NONE
         return _NONE
 
@@ -94,7 +103,7 @@ class _Search:
             if failed > self.nearest_failed or (
                 failed == self.nearest_failed
                 and self.nearest is not None
-                and candidate.fields["devices"] > self.nearest.fields["devices"]
+                and _size(candidate) > _size(self.nearest)
             ):
                 self.nearest, self.nearest_failed = candidate, failed
             return judging.requirements[failed].monotone
@@ -113,7 +122,8 @@ class _Search:
 
     def refusal(self) -> Refusal:
         if self.nearest is None:
-            return Refusal(None, None, None, self.judged)
+            nothing = "no device is available" if not self.kinds.alike else _TOO_FEW
+            return Refusal(None, nothing, None, self.judged)
         native = self.judging.candidate(self.nearest.fields)
         explanation = self.judging.refuse(native, self.nearest_failed)
         requirement = self.judging.requirements[self.nearest_failed].id
@@ -128,6 +138,8 @@ class _Search:
         explanation, results = self.judging.describe(self.judging.candidate(candidate.fields))
         shards = tuple(_shards(candidate, results["stage_layers"], results["stage_memory_bytes"]))
         estimates = {name: results.get(name) for name in _ESTIMATES}
+        if estimates["parts_ms"] is not None:
+            estimates["parts_ms"] = dict(sorted(estimates["parts_ms"].items()))
         memory = max(shard.memory_bytes for shard in shards)
         return Plan(
             _strategy(candidate),
@@ -141,7 +153,14 @@ class _Search:
         )
 
 
+def _size(candidate: Candidate) -> tuple[int, int]:
+    """Devices of a replica, and of all: of candidates that fail for want of room, the larger is nearer."""
+    tensor, pipeline, data, _ = candidate.degrees
+    return tensor * pipeline, data
+
+
 _NONE: frozenset[str] = frozenset()
+_TOO_FEW = "there are not as many devices that are alike as the degrees ask for"
 _ESTIMATES = (
     *("time_per_output_token_ms", "time_to_first_token_ms", "tokens_per_sec", "saturated_tokens_per_sec"),
     *("parts_ms", "binding"),

@@ -33,29 +33,22 @@ class Slot:
     """Bytes that may be filled."""
 
 
-@record(eq=False)
 class Group:
-    """The slots of one stage, and what joins them: the best first is the smallest `level`."""
+    """The slots of one stage, and what joins them; the smaller the level, the better.
 
-    slots: tuple[Slot, ...]
-    level: int
-    fabric: str
-    gbs: float | None
+    `order` is that of its first slot, `nodes` are those of all, `budget` is that of the smallest.
+    """
 
-    @property
-    def order(self) -> int:
-        """That of its first slot."""
-        return self.slots[0].order
+    __slots__ = ("budget", "fabric", "gbs", "level", "nodes", "order", "slots")
 
-    @property
-    def nodes(self) -> frozenset[str]:
-        """The nodes that it is spread over."""
-        return frozenset(slot.node for slot in self.slots)
-
-    @property
-    def budget(self) -> int:
-        """Of its smallest slot."""
-        return min(slot.budget for slot in self.slots)
+    def __init__(self, slots: tuple[Slot, ...], level: int, fabric: str, gbs: float | None) -> None:
+        self.slots = slots
+        self.level = level
+        self.fabric = fabric
+        self.gbs = gbs
+        self.order = slots[0].order
+        self.nodes = frozenset([slot.node for slot in slots])
+        self.budget = min([slot.budget for slot in slots])
 
 
 @record(eq=False)
