@@ -107,7 +107,7 @@ class Policy:
                 f"policy {self.name}: variables that read each other, too many in a row", hint=_SHORTER
             ) from None
         decision = replace(decision, auto=auto) if auto else decision
-        return decision if decision.refusal is None else self._remedied(decision, tries)
+        return decision if decision.refusal is None else self.with_remedies(decision, tries)
 
     def prepared(
         self, request: Request, *, explain: bool = False, runtime: str = RUNTIMES[0]
@@ -169,9 +169,9 @@ class Policy:
             request,
             refusal,
         )
-        return decision if refusal is None else self._remedied(decision, tries)
+        return decision if refusal is None else self.with_remedies(decision, tries)
 
-    def _remedied(self, decision: Decision, tries: Tries) -> Decision:
+    def with_remedies(self, decision: Decision, tries: Tries) -> Decision:
         """The decision that nothing fits, with what would make it fit, found by deciding again."""
         if not tries or decision.request is None or self._remedying.get():
             return decision

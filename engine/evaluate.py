@@ -122,7 +122,10 @@ class Evaluator:
 
         inventory = decision.request.inventory if decision.request else None
         judging = _Judge(self, match, search, scope).judging()
-        found = builder.search(self.arguments(match, scope), judging, inventory)
+        try:
+            found = builder.search(self.arguments(match, scope), judging, inventory)
+        except BuilderError as error:
+            raise _refused(match, error) from None
         decision = replace(decision, match_id=match.id, explanation=found.explanation)
         if isinstance(found, Plan):
             plan = with_warnings(found, inventory)
@@ -146,9 +149,7 @@ class Evaluator:
         try:
             return BUILDERS[match.builder or ""].build(self.arguments(match, scope))
         except BuilderError as error:
-            raise EvaluationError(
-                f"builder {match.builder}: {error.message}", place=match.arguments[error.argument].place()
-            ) from None
+            raise _refused(match, error) from None
 
     def arguments(self, match: CompiledMatch, scope: _RuleScope) -> dict[str, Value]:
         """The builder's arguments as plain Python."""
@@ -196,6 +197,13 @@ class Evaluator:
         if program is None:
             program = self.programs[checked.root] = self.runtime.compile(checked)
         return program
+
+
+def _refused(match: CompiledMatch, error: BuilderError) -> EvaluationError:
+    """A builder's error, at the argument at fault."""
+    return EvaluationError(
+        f"builder {match.builder}: {error.message}", place=match.arguments[error.argument].place()
+    )
 
 
 class VariableError(CelError):

@@ -56,10 +56,14 @@ Run = Callable[..., Ran]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Run:
     """Runs `engine` with these arguments: `run("eval", "--params", "7B", stdin="…")`."""
     monkeypatch.delenv("ENGINE_POLICIES", raising=False)
     monkeypatch.delenv("COLUMNS", raising=False)
+    if "first_version" not in request.fixturenames:
+        monkeypatch.delenv("ENGINE_POLICY", raising=False)
 
     def call(*arguments: str | Path, stdin: str | bytes = b"") -> Ran:
         data = stdin.encode() if isinstance(stdin, str) else stdin
@@ -69,6 +73,12 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return Ran(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def first_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command decides by sharding 1.0.0 unless told otherwise, whose answers are known one by one."""
+    monkeypatch.setenv("ENGINE_POLICY", "sharding@1.0.0")
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,7 @@ def test_a_changed_catalog_is_noticed(run: Run, kept: Path, tmp_path: Path) -> N
     shutil.copytree(TOP / "policies", folder)
     asked = (
         *("eval", "--inventory", "-", "--params", "200B", "--quantization", "bf16"),
-        *("--format", "json", "--policies", folder),
+        *("--format", "json", "--policies", folder, "--policy", "sharding@1"),
     )
     devices = "devices: [{kind: CudaGpu, memory: 80GiB, count: 8}]"
     before = run(*asked, stdin=devices).json
@@ -174,7 +174,7 @@ sys.exit(code)
 def test_the_usual_command_imports_little(kept: Path) -> None:
     command = [
         *(sys.executable, "-c", SCRIPT, "eval", "--inventory", "examples/8x-a100.yaml"),
-        *("--params", "70B", "--quantization", "bf16", "--format", "json"),
+        *("--params", "70B", "--quantization", "bf16", "--format", "json", "--policy", "sharding@1"),
     ]
     environment = {**os.environ, "ENGINE_CACHE": str(kept)}
     for _ in range(2):

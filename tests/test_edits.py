@@ -18,6 +18,8 @@ from benchmarks.handwritten import BITS, KINDS, NUMBERS, Kind, Numbers
 from benchmarks.handwritten import plan as handwritten_plan
 from tests.conftest import TOP, Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 CHANGES: dict[str, Any] = {
     "bits_per_byte": 4,
     "fp32_bits": 64.0,
@@ -72,7 +74,7 @@ def test_every_constant_is_changed_below() -> None:
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_changed_constant(name: str, folder: Path, plans: list[dict[str, Any]]) -> None:
     set_constant(folder, name, CHANGES[name])
-    policy = engine.load_policy("sharding", folder)
+    policy = engine.load_policy("sharding@1.0.0", folder)
     numbers = replace(NUMBERS, **{name: CHANGES[name]})
     differ = 0
     # Pipelines with unknown NUMA nodes beside known ones are few: for that constant, look at more.
@@ -103,7 +105,7 @@ def test_an_invented_accelerator(folder: Path) -> None:
         {"kind": "Cpu", "memory": "1TiB"},
     ]
     links = [{"kind": "NVLink", "bandwidth_gbps": 150}]
-    policy = engine.load_policy("sharding", folder)
+    policy = engine.load_policy("sharding@1.0.0", folder)
     kinds = {**KINDS, "PhotonChip": Kind("ai_asic", 48.0, 99, ("device_id", "lasers"))}
     for params, match in (("10B", "single-device"), ("70B", "tensor-parallel"), ("700B", "cpu-fallback")):
         request = engine.Request.from_dict(
@@ -132,7 +134,7 @@ def test_an_invented_quantization(folder: Path, monkeypatch: pytest.MonkeyPatch)
             "quantization": "ternary",
         }
     )
-    decision = engine.load_policy("sharding", folder).decide(request)
+    decision = engine.load_policy("sharding@1.0.0", folder).decide(request)
     assert decision.quantization == "int2"
     assert same_plan(decision.plan, handwritten_plan(request))
     assert decision.match_id == "single-device"

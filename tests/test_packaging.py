@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import TOP
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 EVAL = ("eval", "--inventory", "-", "--params", "8B", "--quantization", "auto", "--format", "json")
 
 

@@ -36,8 +36,9 @@ def policy_option(command: _Command) -> _Command:
         "--policy",
         default="sharding",
         show_default=True,
+        envvar="ENGINE_POLICY",
         metavar="POLICY",
-        help="name, name@1, name@1.0.0, or a policy's file.",
+        help="name, name@1, name@1.0.0, or a policy's file. [env: ENGINE_POLICY]",
     )(command)
 
 

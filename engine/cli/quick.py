@@ -25,7 +25,7 @@ _OPTIONS = {
     "--policies",
     "--format",
 }
-_OTHERS_SETTINGS = ("ENGINE_POLICIES", "_ENGINE_COMPLETE")
+_OTHERS_SETTINGS = ("ENGINE_POLICIES", "ENGINE_POLICY", "_ENGINE_COMPLETE")
 
 
 def run(arguments: Sequence[str]) -> int | None:

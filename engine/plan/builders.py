@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from engine.plan.errors import BuilderError
 from engine.plan.search.signature import SEARCH
 from engine.plan.types import Plan, Shard, ShardDevice, Strategy
 from engine.policy.signature import BuilderSignature, Parameter
@@ -19,15 +20,6 @@ Arguments = Mapping[str, Any]
 
 _WHOLE_MODEL = (0, 0)
 """The layer range of shards that hold a part of every layer, or all of them."""
-
-
-class BuilderError(ValueError):
-    """Arguments that make no plan; `argument` is the one at fault."""
-
-    def __init__(self, message: str, argument: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.argument = argument
 
 
 @record

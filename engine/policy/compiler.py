@@ -215,7 +215,11 @@ class _Compiler:
             ]
             return None
         known = {other.name: other.type for other in inputs.values() if other.name != name}
-        lacking = [need.name for need in chooser.inputs.values() if known.get(need.name) != need.type]
+        lacking = [
+            need.name
+            for need in chooser.inputs.values()
+            if known.get(need.name) != need.type and not (need.optional and need.name not in known)
+        ]
         if lacking:
             self.problem(
                 "E113", f"policy {reference} reads {lacking[0]}, which is no input of the same type", path

@@ -63,7 +63,8 @@ class Watcher:
         """
         self.open_rows, self.values = {}, {}
         request, _ = self.policy.prepared(request)
-        decision = self.evaluator.decide(request, explain=False)
+        decision, tries = self.evaluator.decide_with_tries(request, explain=False)
+        decision = self.policy.with_remedies(decision, tries)
         if decision.match_id is not None:
             self.seen.matches.add(decision.match_id)
         return decision

@@ -112,6 +112,11 @@ def _mismatches(case: Case, found: Mapping[str, Any], update: bool, updated: lis
             yield from compare(name, expected, found[name])
         elif name == "strategy":
             yield from compare(name, expected, plan["strategy"]["kind"] if plan else None)
+        elif name == "binding":
+            yield from compare(name, expected, found.get("binding"))
+        elif name == "remedies":
+            values = {each["id"]: each["value"] for each in found.get("remedies", ())}
+            yield from compare(name, expected, values)
         elif name == "warnings":
             yield from compare(name, expected, plan["warnings"] if plan else None)
         elif name == "plan":

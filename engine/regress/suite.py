@@ -21,6 +21,7 @@ FIXTURES = "fixtures.yaml"
 
 _EXPECTED = (
     *("match", "outcome", "strategy", "fits_in_memory", "explanation", "output", "warnings"),
+    *("binding", "remedies"),
     *("error", "golden"),
 )
 """What a table's column may expect, besides paths in `plan` and `output`."""

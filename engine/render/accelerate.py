@@ -38,6 +38,7 @@ def render(decision: Decision, screen: Screen) -> str:
         RenderError: Accelerate can't run the plan, or the model's modules aren't known.
     """
     plan = launch(decision, "accelerate", load_rows())
+    plan.one_replica()
     strategy = plan.plan.strategy
     if strategy.kind not in ("none", "pipeline_parallel"):
         raise RenderError(

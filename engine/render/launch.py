@@ -61,6 +61,12 @@ class Launch:
             return {}
         return {self.row["visible"]: ",".join(map(str, self.numbers))}
 
+    @property
+    def stage_layers(self) -> list[int]:
+        """Layers of each stage of a replica."""
+        ranges = {shard.layer_range for shard in self.plan.shards}
+        return [last - first + 1 for first, last in sorted(ranges)]
+
     def degrees(self, tensor: str, pipeline: str, data: str) -> list[str]:
         """Those that are more than one, by the flags' names.
 
@@ -75,6 +81,19 @@ class Launch:
             data: strategy.data_parallel,
         }
         return [f"{flag} {degree}" for flag, degree in named.items() if degree > 1]
+
+    def one_replica(self) -> None:
+        """Of a server that knows no replicas.
+
+        Raises:
+            RenderError: the plan has some.
+        """
+        replicas = self.plan.strategy.data_parallel
+        if replicas > 1:
+            raise RenderError(
+                f"{self.target} runs one replica, and the plan has {replicas}",
+                hint="plan one with --pin dp=1",
+            )
 
     def weights(self) -> list[str]:
         """The flags that say how weights are stored; none for a checkpoint that says it itself.

@@ -22,6 +22,7 @@ def render(decision: Decision, screen: Screen) -> str:
     plan = launch(decision, "llama.cpp", load_rows())
     if plan.nodes > 1:
         raise RenderError("llama.cpp's server splits a model over the devices of one machine")
+    plan.one_replica()
     return command_line(plan.environment, ["llama-server", '-m "$GGUF"', *_split(plan)])
 
 

@@ -25,6 +25,9 @@ def render(decision: Decision, screen: Screen) -> str:
 
 def _degrees(plan: Launch) -> list[str]:
     flags = plan.degrees("--tp-size", "--pp-size", "--dp-size")
+    experts = plan.plan.strategy.expert_parallel or 1
+    if experts > 1:
+        flags.append(f"--ep-size {experts}")
     if plan.nodes > 1:
         flags += [f"--nnodes {plan.nodes}", '--node-rank "$RANK"', '--dist-init-addr "$HEAD:5000"']
     return flags

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.decision import Decision
+from engine.errors import RenderError
 from engine.render import Screen
 from engine.render.launch import Launch, command_line, launch, load_rows
 
@@ -16,7 +17,7 @@ def render(decision: Decision, screen: Screen) -> str:
         RenderError: vLLM can't run the plan; the message says why.
     """
     plan = launch(decision, "vllm", load_rows())
-    return command_line(plan.environment, words(plan))
+    return command_line(_environment(plan), words(plan))
 
 
 def words(plan: Launch) -> list[str]:
@@ -40,6 +41,25 @@ def arguments(plan: Launch) -> dict[str, Any]:
 
 def _degrees(plan: Launch) -> list[str]:
     flags = plan.degrees("--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size")
+    strategy = plan.plan.strategy
+    if (strategy.expert_parallel or 1) > 1:
+        ranks = strategy.tensor_parallel * strategy.data_parallel
+        if strategy.expert_parallel != ranks:
+            raise RenderError(
+                f"vllm spreads experts over all {ranks} ranks, and the plan over {strategy.expert_parallel}"
+            )
+        flags.append("--enable-expert-parallel")
     if plan.nodes > 1:
         flags.append("--distributed-executor-backend ray")
+    if plan.nodes > 1 and strategy.data_parallel > 1:
+        flags.append("--data-parallel-backend ray")
     return flags
+
+
+def _environment(plan: Launch) -> dict[str, str]:
+    """Which devices are used; and layers by stage, where they are not as vLLM would deal them."""
+    layers = plan.stage_layers
+    known = plan.model is not None and plan.model.layers == sum(layers)
+    if not known or max(layers) - min(layers) <= 1:
+        return plan.environment
+    return {**plan.environment, "VLLM_PP_LAYER_PARTITION": ",".join(map(str, layers))}

@@ -11,6 +11,8 @@ import yaml
 
 from tests.conftest import DATA, TOP, Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 CASES = [
     pytest.param(case, id=f"{file.stem}-{case['name'].replace(' ', '-')}")
     for file in sorted((DATA / "bad_input").glob("*.yaml"))

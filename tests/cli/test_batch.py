@@ -19,6 +19,8 @@ import engine.batch
 from engine.streams import LONGEST_LINE, read_lines
 from tests.conftest import TOP, Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 GOOD = {
     "id": "a",
     "inventory": {"devices": [{"kind": "CudaGpu", "memory": "80GiB"}]},
@@ -275,7 +277,7 @@ def test_an_interrupted_run_leaves_whole_lines(
     kept = Path(f"{out}.part").read_text()
     assert kept.endswith("\n")
     assert expected.startswith(kept)
-    monkeypatch.undo()
+    monkeypatch.setattr(engine.batch, "decide_line", decide)
     assert run("batch", source, "--output", out, "--resume").code == 0
     assert out.read_text() == expected
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.conftest import Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 CPU: dict[str, Any] = {"kind": "Cpu", "memory": "64GiB"}
 GPU = {"kind": "CudaGpu", "memory": "24GiB", "device_id": 3, "numa_node": 1}
 TPU = {"kind": "Tpu", "memory": "128GiB", "chip_count": 4, "version": "V5p"}

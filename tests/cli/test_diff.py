@@ -14,6 +14,8 @@ import yaml
 
 from tests.conftest import TOP, Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 SHARDING = (TOP / "policies" / "sharding" / "1.0.0.yaml").read_text()
 TIGHTER = SHARDING.replace("value: 100.0, unit: GB/s", "value: 150.0, unit: GB/s").replace(
     "version: 1.0.0\ndesc", "version: 1.1.0\ndesc"
@@ -106,12 +108,21 @@ def test_words_are_no_change(run: Run, folder: Path, corpus: Path) -> None:
 
 
 def test_files_and_folders(run: Run, folder: Path, corpus: Path) -> None:
-    new = folder / "sharding" / "1.1.0.yaml"
+    new = newest(folder)
     for right in (new, folder):
-        ran = run("diff", TOP / "policies", right, "--requests", corpus, "--format", "json")
+        ran = run("diff", "sharding@1.0.0", right, "--requests", corpus, "--format", "json")
         assert ran.code == 1
         assert ran.json["changed"] == 10
-        assert ran.json["to"] == f"{right} (sharding@1.1.0)"
+        assert ran.json["to"] == f"{right} (sharding@9.0.0)"
+    ran = run("diff", TOP / "policies", folder, "--requests", corpus, "--format", "json")
+    assert ran.json["from"] == f"{TOP / 'policies'} (sharding@2.0.0)"
+
+
+def newest(folder: Path) -> Path:
+    """The tighter policy once more, as the newest version of all."""
+    file = folder / "sharding" / "9.0.0.yaml"
+    file.write_text(TIGHTER.replace("1.1.0", "9.0.0"))
+    return file
 
 
 def test_packed_and_from_standard_input(run: Run, folder: Path, corpus: Path) -> None:
@@ -126,6 +137,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A git repository whose first commit has the looser policy."""
     top = tmp_path / "repository"
     shutil.copytree(TOP / "policies", top / "policies")
+    policy = top / "policies" / "sharding" / "9.0.0.yaml"
+    policy.write_text(SHARDING.replace("version: 1.0.0\ndesc", "version: 9.0.0\ndesc"))
 
     def git(*arguments: str) -> None:
         who = ("-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false")
@@ -134,7 +147,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git("init", "-q")
     git("add", ".")
     git("commit", "-qm", "one")
-    (top / "policies" / "sharding" / "1.0.0.yaml").write_text(TIGHTER.replace("1.1.0", "1.0.0"))
+    policy.write_text(TIGHTER.replace("1.1.0", "9.0.0"))
     monkeypatch.chdir(top)
     return top
 
@@ -142,12 +155,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_git_revisions(run: Run, repository: Path, corpus: Path) -> None:
     for left, right in (
         ("git:HEAD:policies", "policies"),
-        ("git:HEAD:policies/sharding/1.0.0.yaml", "policies/sharding/1.0.0.yaml"),
+        ("git:HEAD:policies/sharding/9.0.0.yaml", "policies/sharding/9.0.0.yaml"),
     ):
         ran = run("diff", left, right, "--requests", corpus, "--format", "json")
         assert ran.code == 1, ran.err
         assert ran.json["changed"] == 10
-        assert ran.json["from"] == f"{left} (sharding@1.0.0)"
+        assert ran.json["from"] == f"{left} (sharding@9.0.0)"
 
 
 @pytest.mark.parametrize(
@@ -183,6 +196,7 @@ def test_any_policy(run: Run, tmp_path: Path) -> None:
 
 
 def test_lines_that_are_no_requests(run: Run, folder: Path, corpus: Path) -> None:
+    newest(folder)
     corpus.write_text("nonsense\n" + corpus.read_text() + "{}\n[]\n")
     ran = run("diff", "sharding@1.0.0", folder, "--requests", corpus, "--format", "json")
     assert ran.json["changed"] == 10

@@ -13,6 +13,8 @@ from referencing import Registry, Resource
 from engine.cel.runtime import RUNTIMES
 from tests.conftest import DATA, TOP, Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 A100 = TOP / "examples" / "8x-a100.yaml"
 ARGUMENTS = ("eval", "--inventory", A100, "--params", "70B", "--quantization", "bf16")
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.conftest import TOP, Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 POLICY = """
 apiVersion: engine/v1
 kind: Policy

@@ -19,6 +19,8 @@ from engine.inventory.captures import read_captures
 from engine.policy.hardware import load_hardware
 from tests.conftest import DATA, Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 TOPOLOGIES = DATA / "topologies"
 INDEX: list[dict[str, Any]] = yaml.safe_load((TOPOLOGIES / "index.yaml").read_text())["files"]
 HARDWARE = load_hardware()

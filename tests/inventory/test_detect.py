@@ -15,6 +15,8 @@ from engine.inventory import detect
 from engine.policy.hardware import load_hardware
 from tests.conftest import DATA, Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 TOPOLOGIES = DATA / "topologies"
 CSV = "index, name, memory.total [MiB], memory.free [MiB], driver_version\n" + "".join(
     f"{number}, NVIDIA H100 80GB HBM3, 81559 MiB, {81000 - number} MiB, 550.54.15\n" for number in range(8)

@@ -16,6 +16,8 @@ from engine.errors import RequestError
 from engine.model import read_model
 from tests.conftest import DATA, Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 MODELS = DATA / "models"
 PUBLISHED = {
     "meta-llama--Meta-Llama-3.1-8B": 8_030_261_248,

@@ -14,6 +14,8 @@ from safetensors.numpy import save_file
 
 from tests.conftest import Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 SHAPES = {
     "model.embed_tokens.weight": (100, 8),
     "lm_head.weight": (100, 8),

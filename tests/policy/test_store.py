@@ -60,7 +60,7 @@ def test_a_file_is_a_reference_too(tmp_path: Path) -> None:
 
 
 def digest(*folders: Path) -> str:
-    return engine.load_policy("sharding", folders).digest
+    return engine.load_policy("sharding@1", folders).digest
 
 
 def test_the_digest_is_of_all_that_decides(tmp_path: Path) -> None:
@@ -94,15 +94,20 @@ def test_the_list(run: Run, tmp_path: Path) -> None:
     found = [(row["kind"], row["name"], row["version"], row["hidden"]) for row in rows]
     assert found == [
         ("policy", "p", "3.0.0", False),
+        ("policy", "quantization", "2.0.0", False),
         ("policy", "quantization", "1.0.0", False),
+        ("policy", "sharding", "2.0.0", False),
         ("policy", "sharding", "1.0.0", False),
         ("policy", "sharding", "1.0.0", True),
+        ("catalog", "accelerators", "2.0.0", False),
         ("catalog", "accelerators", "1.0.0", False),
+        ("catalog", "fabrics", "1.0.0", False),
         ("catalog", "interconnects", "1.0.0", False),
         ("catalog", "launch", "1.0.0", False),
         ("catalog", "links", "1.0.0", False),
         ("catalog", "models", "1.0.0", False),
         ("catalog", "products", "1.0.0", False),
+        ("catalog", "quantization", "2.0.0", False),
         ("catalog", "quantization", "1.0.0", False),
     ]
     text = run("policies", "--policies", tmp_path).out
@@ -115,7 +120,7 @@ def test_show_prints_what_decides(run: Run) -> None:
     assert ran.code == 0
     documents = list(yaml.safe_load_all(ran.out))
     assert [document["name"] for document in documents] == [
-        *("sharding", "accelerators", "interconnects", "quantization")
+        *("sharding", "accelerators", "products", "fabrics", "links", "interconnects", "quantization")
     ]
     assert engine.load_policy("sharding").digest in ran.out
 
@@ -125,7 +130,7 @@ def test_show_as_json_has_the_catalogs_resolved(run: Run) -> None:
     assert shown["version"] == "1.0.0"
     assert shown["constants"]["tp_min_interconnect_bw"]["value"] == 100.0
     assert shown["catalogs"]["accelerators"]["entries"]["CudaGpu"]["throughput_multiplier"] == 20.0
-    assert shown["digest"] == engine.load_policy("sharding").digest
+    assert shown["digest"] == engine.load_policy("sharding@1").digest
 
 
 def test_show_a_catalog(run: Run) -> None:

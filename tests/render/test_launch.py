@@ -11,6 +11,8 @@ import yaml
 
 from tests.conftest import DATA, TOP, Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 MODELS = DATA / "models"
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.conftest import DATA, Run
 
+pytestmark = pytest.mark.usefixtures("first_version")
+
 SVG = "{http://www.w3.org/2000/svg}"
 HIVES = DATA / "topologies" / "rocm8_two_xgmi_hives.txt"
 

@@ -71,7 +71,7 @@ class _Search:
         )
 
     def replicas(self, replicas: Replicas) -> frozenset[str]:
-        degrees = self.limits.degrees(2, len(replicas.replicas))
+        degrees = self.limits.replica_degrees(len(replicas.replicas))
         return self.each(
             "data_parallel", degrees, len(degrees) == 1, lambda data: self.experts(replicas, data)
         )

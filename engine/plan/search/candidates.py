@@ -10,6 +10,8 @@ from engine.plan.search.judging import Degrees
 from engine.plan.search.topology import Alike, Group
 from engine.records import record
 
+_EVERY_REPLICA = 64
+"""Up to so many replicas each number is tried; beyond, twice as many each time, and all."""
 _MOST_KINDS_COMBINED = 5
 """Kinds of devices of which all mixtures are tried; of more, pairs and the whole."""
 
@@ -42,6 +44,14 @@ class Limits:
         """Those of that kind of parallelism, up to `most`."""
         listed = self.given[which]
         return range(1, most + 1) if listed is None else [each for each in listed if 1 <= each <= most]
+
+    def replica_degrees(self, most: int) -> Sequence[int]:
+        """Numbers of replicas: of many, not each one, but the most there can be."""
+        listed = self.degrees(2, most)
+        if self.given[2] is not None or most <= _EVERY_REPLICA:
+            return listed
+        doubled = [_EVERY_REPLICA << power for power in range(1, (most // _EVERY_REPLICA).bit_length())]
+        return [*range(1, _EVERY_REPLICA + 1), *(each for each in doubled if each < most), most]
 
     def expert_degrees(self, ranks: int) -> Sequence[int]:
         """1, and for a model with experts whatever divides the ranks of all replicas."""

@@ -10,8 +10,11 @@ from functools import cached_property
 from typing import Any
 
 from engine.inventory import Inventory
+from engine.plan.errors import BuilderError
 from engine.records import record
 
+_MOST_RANKS = 100_000
+"""Of all devices together; an inventory has no more devices either."""
 _MOST_BUDGETS = 16
 """Budgets of devices that are alike for each of which the devices with as much are a choice."""
 _MOST_IN_CLIQUE_SEARCH = 24
@@ -139,9 +142,17 @@ def find_kinds(arguments: Mapping[str, Any], inventory: Inventory | None) -> Kin
     Args:
         arguments: of the builder `search`.
         inventory: whose links between pairs tell what is joined, where it has some.
+
+    Raises:
+        BuilderError: arguments that don't go together, or too many ranks.
     """
     slots: dict[str, list[tuple[Slot, int]]] = {}
     devices = arguments["devices"]
+    for name in ("alike", "budgets", "ranks", "domains", "fabrics"):
+        if len(arguments[name]) != len(devices):
+            raise BuilderError(f"{len(arguments[name])} {name} for {len(devices)} devices", name)
+    if sum(arguments["ranks"]) > _MOST_RANKS:
+        raise BuilderError(f"more than {_MOST_RANKS} ranks", "ranks")
     positions = sorted(range(len(devices)), key=lambda position: _place(devices[position]))
     order = 0
     for position in positions:
