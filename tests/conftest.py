@@ -24,6 +24,12 @@ settings.register_profile("build", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("build")
 
+
+def examples(usual: int) -> int:
+    """How many examples a property is tried on: `usual`, or as many as ENGINE_EXAMPLES says."""
+    return int(os.environ.get("ENGINE_EXAMPLES", usual))
+
+
 # Compiled policies of one test serve the next, and the user's cache is left alone.
 _CACHE = tempfile.TemporaryDirectory()
 os.environ["ENGINE_CACHE"] = _CACHE.name

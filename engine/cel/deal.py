@@ -6,20 +6,25 @@ from collections.abc import Sequence
 
 
 def deal(
-    total: int, capacities: Sequence[int], counts: Sequence[int], alike: Sequence[int]
+    total: int,
+    capacities: Sequence[int],
+    counts: Sequence[int],
+    alike: Sequence[int],
+    priorities: Sequence[float],
 ) -> list[int] | None:
     """Layers of each run of stages, all stages of the run together; None where they can't be dealt.
 
     A run is a number of stages in a row that are described alike. No stage is left empty, none gets more than
     it has room for, and stages on devices that are alike differ by at most one layer: within a kind of device
-    the layers are even, between kinds they are in proportion to the room. A run's fullest stage holds
-    `ceil(layers / stages)`.
+    the layers are even, between kinds they are in proportion to the room, those of a higher priority filled
+    first. A run's fullest stage holds `ceil(layers / stages)`.
 
     Args:
         total: layers of the model.
         capacities: layers that one stage of each run has room for.
         counts: stages of each run.
         alike: the same number for runs on devices that are alike.
+        priorities: of each run, the same for those that are alike.
     """
     runs = range(len(capacities))
     kinds = sorted(set(alike))
@@ -27,7 +32,15 @@ def deal(
     room = {kind: _room(kind, capacities, counts, alike) for kind in kinds}
     if total < sum(stages.values()) or total > sum(room.values()) or any(room[k] < stages[k] for k in kinds):
         return None
-    shares = _shares(total, stages, room)
+    first = {alike[run]: priorities[run] for run in reversed(runs)}
+    shares = dict(stages)
+    rest = total - sum(stages.values())
+    for priority in sorted(set(first.values()), reverse=True):
+        left = {kind: room[kind] - stages[kind] for kind in kinds if first[kind] == priority}
+        given = min(rest, sum(left.values()))
+        for kind, share in _shares(given, left).items():
+            shares[kind] += share
+        rest -= given
     return _by_run(shares, stages, capacities, counts, alike)
 
 
@@ -38,17 +51,14 @@ def _room(kind: int, capacities: Sequence[int], counts: Sequence[int], alike: Se
     return sum(count * (least + (capacity > least)) for capacity, count in own)
 
 
-def _shares(total: int, stages: dict[int, int], room: dict[int, int]) -> dict[int, int]:
-    """The layers of each kind: one a stage at least, the rest in proportion to the room that is left."""
-    rest = total - sum(stages.values())
-    left = {kind: room[kind] - stages[kind] for kind in room}
-    all_left = sum(left.values())
-    if not all_left:
-        return dict(stages)
-    shares = {kind: stages[kind] + rest * left[kind] // all_left for kind in room}
-    by_remainder = sorted(room, key=lambda kind: (-(rest * left[kind] % all_left), kind))
-    missing = total - sum(shares.values())
-    for kind in by_remainder[:missing]:
+def _shares(total: int, room: dict[int, int]) -> dict[int, int]:
+    """So many layers in proportion to the room of each kind."""
+    all_room = sum(room.values())
+    if not all_room:
+        return dict.fromkeys(room, 0)
+    shares = {kind: total * own // all_room for kind, own in room.items()}
+    by_remainder = sorted(room, key=lambda kind: (-(total * room[kind] % all_room), kind))
+    for kind in by_remainder[: total - sum(shares.values())]:
         shares[kind] += 1
     return shares
 

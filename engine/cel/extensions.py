@@ -486,14 +486,23 @@ def _range(count: Value) -> list[Value]:
     return list(range(count))
 
 
-def _deal(total: Value, capacities: list[Value], counts: list[Value], alike: list[Value]) -> list[int]:
-    if not len(capacities) == len(counts) == len(alike):
-        raise CelError(f"layers.deal: {len(capacities)} capacities, {len(counts)} counts, {len(alike)} kinds")
+def _deal(
+    total: Value,
+    capacities: list[Value],
+    counts: list[Value],
+    alike: list[Value],
+    priorities: list[Value],
+) -> list[int]:
+    lengths = [len(each) for each in (capacities, counts, alike, priorities)]
+    if len(set(lengths)) > 1:
+        raise CelError(f"layers.deal: lists of different lengths: {', '.join(map(str, lengths))}")
     for value in (total, *capacities, *counts, *alike):
         _want("layers.deal", value, int)
+    for value in priorities:
+        _want("layers.deal", value, float)
     if any(count < 1 for count in counts):
         raise CelError("layers.deal: a run has one stage at least")
-    return deal(total, capacities, counts, alike) or []
+    return deal(total, capacities, counts, alike, priorities) or []
 
 
 IMPLEMENTATIONS: dict[str, Implementation] = {

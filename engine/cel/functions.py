@@ -467,9 +467,9 @@ def _table() -> Iterator[Function]:
     yield _function(
         _OURS,
         "Layers over runs of stages, by the room of one stage, the stages and the kind of each run: "
-        "none empty, even among devices of one kind; an empty list where there is no room.",
-        "layers.deal(80, [40, 60], [1, 1], [0, 1]) == [32, 48]",
-        "layers.deal(int, list(int), list(int), list(int)) -> list(int)",
+        "none empty, even within a kind, the higher priority first; an empty list where there is no room.",
+        "layers.deal(80, [40, 60], [1, 1], [0, 1], [0.0, 0.0]) == [32, 48]",
+        "layers.deal(int, list(int), list(int), list(int), list(double)) -> list(int)",
     )
 
 

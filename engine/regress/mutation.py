@@ -146,7 +146,7 @@ class _Cases:
             def decide(_: Request, request: Request | EngineError = request) -> Decision:
                 if isinstance(request, EngineError):
                     raise request
-                return evaluator.decide(request, explain=False)
+                return evaluator.decide_with_remedies(request)
 
             try:
                 if not run_case(case, decide).passed:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.inventory import Inventory
+from engine.plan.errors import BuilderError
 from engine.plan.search.candidates import Candidate, Limits, Replicas, mixed, mixtures
 from engine.plan.search.judging import DEGREES, Judging, Refusal, Verdict
 from engine.plan.search.topology import Alike, Slot, find_kinds
@@ -32,7 +33,11 @@ class _Search:
     def __init__(self, arguments: Mapping[str, Any], judging: Judging, inventory: Inventory | None) -> None:
         self.judging = judging
         self.kinds = find_kinds(arguments, inventory)
-        given = [arguments.get(f"{name.removesuffix('_parallel')}_degrees") for name in DEGREES]
+        names = [f"{name.removesuffix('_parallel')}_degrees" for name in DEGREES]
+        for name in names:
+            if None in (arguments.get(name) or ()):
+                raise BuilderError("a degree is null", name)
+        given = [arguments.get(name) for name in names]
         self.limits = Limits(given, arguments["layers"], arguments["experts"])
         self.best: Candidate | None = None
         self.best_scores: tuple[Any, ...] = ()

@@ -26,7 +26,7 @@ class Slot:
     """One rank's place: a device, or one of its chips or cores."""
 
     order: int
-    """By node, NUMA node and position."""
+    """By node and NUMA node, alike devices together, and position."""
     device: Any
     index: int | None
     part: int | None
@@ -153,7 +153,16 @@ def find_kinds(arguments: Mapping[str, Any], inventory: Inventory | None) -> Kin
             raise BuilderError(f"{len(arguments[name])} {name} for {len(devices)} devices", name)
     if sum(arguments["ranks"]) > _MOST_RANKS:
         raise BuilderError(f"more than {_MOST_RANKS} ranks", "ranks")
-    positions = sorted(range(len(devices)), key=lambda position: _place(devices[position]))
+    alike_names, budgets = arguments["alike"], arguments["budgets"]
+
+    def place(position: int) -> tuple[Any, ...]:
+        """By node and NUMA node (those without one last), alike ones together; only then by position."""
+        device = devices[position]
+        numa, index = _field(device, "numa_node"), _field(device, "index")
+        near = (_field(device, "node") or "", numa is None, numa or 0)
+        return (*near, alike_names[position], -budgets[position], index is None, index or 0)
+
+    positions = sorted(range(len(devices)), key=place)
     order = 0
     for position in positions:
         device = devices[position]
@@ -199,12 +208,6 @@ def _spread(budgets: Sequence[int]) -> Sequence[int]:
     """All budgets, or where there are many some that are spread over them, the least one of them."""
     step = max(1, len(budgets) // _MOST_BUDGETS)
     return budgets[::-step]
-
-
-def _place(device: Any) -> tuple[Any, ...]:
-    """Where a device is: by node, NUMA node (those without one last) and position."""
-    numa, index = _field(device, "numa_node"), _field(device, "index")
-    return (_field(device, "node") or "", numa is None, numa or 0, index is None, index or 0)
 
 
 def _field(device: Any, name: str) -> Any:
