@@ -1,9 +1,9 @@
-"""How far the estimates of sharding 2.0.0 are from published ones, and what it makes of published deployments.
+"""How far the estimates of sharding 2.0.0 are from published ones.
 
-    python benchmarks/estimates.py [decode_estimates.jsonl] [--deployments deployments.yaml] [--requests FILE]
+    python benchmarks/estimates.py [decode_estimates.jsonl] [--requests FILE]
 
-The first file's rows have a model, an accelerator, degrees and tokens, and say whether that fits, how much memory
-a device needs and how long an output token takes. `--requests FILE` writes them as requests for `engine batch`.
+The rows have a model, an accelerator, degrees and tokens, and say whether that fits, how much memory a device
+needs and how long an output token takes. `--requests FILE` writes them as requests for `engine batch`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+TOP = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TOP))
 
-import engine
-from engine.inventory.shorthand import read_shorthand
-from engine.model.known import model_of
-from engine.policy.hardware import load_hardware, load_names
+import engine  # noqa: E402
+from engine.inventory.shorthand import read_shorthand  # noqa: E402
+from engine.model.known import model_of  # noqa: E402
+from engine.policy.hardware import load_hardware, load_names  # noqa: E402
 
-REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
+REFERENCE = TOP.parent / "shared" / "reference"
 
 PRODUCTS = {
     "a100_sxm": "A100-SXM", "a100_pcie": "A100-PCIE", "a30": "A30", "h100_sxm": "H100-SXM",
@@ -93,38 +95,42 @@ def compare(rows: Iterable[Mapping[str, Any]]) -> None:
     policy = engine.load_policy(POLICY)
     errors: dict[str, list[float]] = defaultdict(list)
     memory: list[float] = []
-    fits, total = 0, 0
-    print(f"{'model':24}{'device':11}{'tp':>3}{'pp':>3}{'published':>11}{'estimate':>10}{'error':>8}{'GiB':>8}{'estimate':>10}")
+    fits = total = 0
+    print(_LINE.format("model", "device", "tp", "pp", "published", "estimate", "error", "GiB", "estimate"))
     for number, row in enumerate(rows):
+        model, device = row["model"].split("/")[-1], row["accelerator"]
         plan = policy.decide(engine.Request.from_dict(request_of(row, number))).plan
         total += 1
         fits += (plan is not None) is row["fits"]
+        if (plan is not None) is not row["fits"]:
+            print(f"{model} on {device}: published fits: {row['fits']}")
         if plan is None or plan.estimates is None or not row["fits"]:
-            if (plan is not None) is not row["fits"]:
-                print(f"{row['model'].split('/')[-1][:23]:24}{row['accelerator']:11} published fits: {row['fits']}")
             continue
         published, estimate = row["time_per_output_token_ms"], plan.estimates.time_per_output_token_ms
         assert estimate is not None
         error = abs(estimate - published) / published
-        gib = plan.estimates.memory_bytes_per_device / 2**30
-        memory.append(abs(gib - row["memory_gib_per_device"]) / row["memory_gib_per_device"])
-        for name in ("all", f"device {row['accelerator']}", f"model {row['model'].split('/')[-1]}"):
+        for name in ("all", f"device {device}", f"model {model}"):
             errors[name].append(error)
-        print(
-            f"{row['model'].split('/')[-1][:23]:24}{row['accelerator']:11}"
-            f"{row['tensor_parallel']:3}{row['pipeline_parallel']:3}"
-            f"{published:11.2f}{estimate:10.2f}{error:8.1%}{row['memory_gib_per_device']:8.1f}{gib:10.1f}"
-        )
+        gib, given = plan.estimates.memory_bytes_per_device / 2**30, row["memory_gib_per_device"]
+        memory.append(abs(gib - given) / given)
+        cells = (f"{published:.2f}", f"{estimate:.2f}", f"{error:.1%}", f"{given:.1f}", f"{gib:.1f}")
+        print(_LINE.format(model[:23], device, row["tensor_parallel"], row["pipeline_parallel"], *cells))
     print()
     for name, found in errors.items():
         ninth = sorted(found)[int(0.9 * (len(found) - 1))]
-        print(f"{name:32}{len(found):4} rows  median {statistics.median(found):6.1%}  90th percentile {ninth:6.1%}  "
-              f"worst {max(found):6.1%}")
-    print(f"\nfits: {fits} of {total} agree ({fits / total:.1%}); memory: median error {statistics.median(memory):.1%}")
+        median, worst = statistics.median(found), max(found)
+        spread = f"median {median:.1%}, 90th percentile {ninth:.1%}, worst {worst:.1%}"
+        print(f"{name:28}{len(found):4} rows: {spread}")
+    print(f"fits: {fits} of {total} agree; memory: median error {statistics.median(memory):.1%}")
+
+
+_LINE = "{:24}{:11}{:>3}{:>3}{:>11}{:>10}{:>8}{:>8}{:>10}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("rows", nargs="?", default=REFERENCE / "decode_estimates.jsonl", type=Path)
     parser.add_argument("--requests", type=Path, help="write the rows as requests instead")
     arguments = parser.parse_args()

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.inventory import Inventory
 from engine.plan.errors import BuilderError
-from engine.plan.search.candidates import Candidate, Limits, Replicas, mixed, mixtures
+from engine.plan.search.candidates import Candidate, Limits, Replicas, mixed, mixtures, splits
 from engine.plan.search.judging import DEGREES, Judging, Refusal, Verdict
 from engine.plan.search.topology import Alike, Slot, find_kinds
 from engine.plan.types import Estimates, Plan, Shard, ShardDevice, Strategy, StrategyKind
@@ -51,16 +51,16 @@ class _Search:
             for tensor in self.limits.degrees(0, kind.size):
                 if "tensor_parallel" in self.pipelines(kind, tensor):
                     break
-        for kinds in mixtures(self.kinds.equal):
+        for kinds in mixtures(self.kinds.whole):
             self.mixture(kinds)
 
     def mixture(self, kinds: tuple[Alike, ...]) -> None:
+        if not (self.limits.allow(2, 1) and self.limits.allow(3, 1)):
+            return
         for tensor in self.limits.degrees(0, min(kind.size for kind in kinds)):
-            most = sum(len(kind.groups(tensor)) for kind in kinds)
-            for stages in self.limits.degrees(1, min(most, self.limits.layers)):
-                candidate = mixed(kinds, tensor, stages)
-                if candidate is not None and not {1} - set(self.limits.degrees(2, 1)):
-                    self.judge(candidate)
+            for chosen in splits(kinds, tensor):
+                if self.limits.allow(1, len(chosen)) and len(chosen) <= self.limits.layers:
+                    self.judge(mixed(kinds, tensor, chosen))
 
     # Each of these gives the degrees in which it is useless to go on: those of a requirement that failed for
     # the smallest degrees within, and that only gets harder in all of those.

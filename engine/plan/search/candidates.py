@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
+from math import prod
 from typing import Any
 
 from engine.plan.search.judging import Degrees
@@ -12,6 +13,8 @@ from engine.records import record
 
 _EVERY_REPLICA = 64
 """Up to so many replicas each number is tried; beyond, twice as many each time, and all."""
+_MOST_SPLITS = 300
+"""Ways to make one pipeline of several kinds, of which all are tried; of more, the roomiest devices first."""
 _MOST_KINDS_COMBINED = 5
 """Kinds of devices of which all mixtures are tried; of more, pairs and the whole."""
 
@@ -44,6 +47,11 @@ class Limits:
         """Those of that kind of parallelism, up to `most`."""
         listed = self.given[which]
         return range(1, most + 1) if listed is None else [each for each in listed if 1 <= each <= most]
+
+    def allow(self, which: int, degree: int) -> bool:
+        """Whether that degree is one to try."""
+        listed = self.given[which]
+        return listed is None or degree in listed
 
     def replica_degrees(self, most: int) -> Sequence[int]:
         """Numbers of replicas: of many, not each one, but the most there can be."""
@@ -137,7 +145,7 @@ def _packed(groups: Sequence[Group], size: int) -> list[list[Group]]:
         whole = len(own) - len(own) % size
         packed += [own[start : start + size] for start in range(0, whole, size)]
         left += own[whole:]
-    left.sort(key=lambda group: group.order)
+    left.sort(key=lambda group: (group.level, group.order))
     packed += [left[start : start + size] for start in range(0, len(left) - size + 1, size)]
     packed.sort(key=lambda replica: max(group.level for group in replica))
     return [sorted(replica, key=lambda group: group.order) for replica in packed]
@@ -194,39 +202,68 @@ def _kind(kind: Alike) -> Any:
 
 
 def mixtures(kinds: Sequence[Alike]) -> Iterator[tuple[Alike, ...]]:
-    """Sets of two kinds of devices or more."""
+    """Sets of kinds of devices over which a pipeline may be uneven; also of one, with uneven room."""
     few = len(kinds) <= _MOST_KINDS_COMBINED
-    for size in range(2, len(kinds) + 1):
-        if few or size in (2, len(kinds)):
-            yield from combinations(kinds, size)
+    for size in range(1, len(kinds) + 1):
+        if few or size in (1, 2, len(kinds)):
+            for chosen in combinations(kinds, size):
+                if size > 1 or chosen[0].uneven:
+                    yield chosen
 
 
-def mixed(kinds: tuple[Alike, ...], tensor: int, stages: int) -> Candidate | None:
-    """One pipeline over unequal devices: a group of each kind at least, the others the largest there are."""
-    groups = [(group, kind) for kind in kinds for group in kind.groups(tensor)]
-    groups.sort(key=lambda each: (-each[0].budget, each[1].number, each[0].level, each[0].order))
-    needed: list[tuple[Group, Alike]] = []
-    rest: list[tuple[Group, Alike]] = []
-    seen: set[int] = set()
+Chosen = list[tuple[Group, Alike]]
+
+
+def splits(kinds: tuple[Alike, ...], tensor: int) -> Iterator[Chosen]:
+    """Groups for one pipeline, of each kind at least one: so many of each place, those with the most room.
+
+    Where there are too many ways, just those that take the groups with the most room.
+    """
+    groups = [(group, kind) for kind in kinds for group in sorted(kind.groups(tensor), key=_roomy)]
+    sorts: dict[tuple[int, Any], Chosen] = {}
     for group, kind in groups:
-        (rest if kind.number in seen else needed).append((group, kind))
-        seen.add(kind.number)
-    if len(needed) != len(kinds) or not len(needed) <= stages <= len(groups):
-        return None
-    chosen = sorted([*needed, *rest[: stages - len(needed)]], key=lambda each: each[0].order)
+        sorts.setdefault((kind.number, group.slots[0].place), []).append((group, kind))
+    if prod(len(sort) + 1 for sort in sorts.values()) <= _MOST_SPLITS:
+        for counts in product(*(range(len(sort) + 1) for sort in sorts.values())):
+            parts = zip(sorts.values(), counts, strict=True)
+            chosen = [each for sort, count in parts for each in sort[:count]]
+            if len({kind.number for _, kind in chosen}) == len(kinds):
+                yield chosen
+        return
+    groups.sort(key=lambda each: (_roomy(each[0]), each[1].number))
+    for count in range(len(kinds), len(groups) + 1):
+        if len({kind.number for _, kind in groups[:count]}) == len(kinds):
+            yield groups[:count]
+
+
+def mixed(kinds: tuple[Alike, ...], tensor: int, chosen: Chosen) -> Candidate:
+    """One pipeline over unequal devices, a stage a group."""
+    chosen = list(chosen)
+    chosen.sort(key=lambda each: each[0].order)
+    stages = len(chosen)
     replica = [group for group, _ in chosen]
     start = {"nodes": 1, "tensor_nodes": 1, "fabric": "", "fabric_gbs": None, "hops": 0, "node_hops": 0}
     _, facts = _worse(start, -1, replica)
     facts["expert_nodes"] = facts["nodes"]
+    alike = {each: number for number, each in enumerate(sorted({_sort(*each) for each in chosen}))}
     described: list[dict[str, Any]] = []
     for position, (group, kind) in enumerate(chosen):
         first, last = position == 0, position == stages - 1
+        number = alike[_sort(group, kind)]
         before = described[-1] if described else None
-        alike = before is not None and before["alike"] == kind.number and not before["first"] and not last
-        if before is not None and alike:
+        if before is not None and before["alike"] == number and not before["first"] and not last:
             before["count"] += 1
-            before["budget_bytes"] = min(before["budget_bytes"], group.budget)
         else:
-            described.append(_stage(kind, group.budget, 1, first, last))
+            described.append({**_stage(kind, group.budget, 1, first, last), "alike": number})
     degrees = (tensor, stages, 1, 1)
-    return Candidate(kinds, degrees, [replica], _fields(degrees, facts, described, kinds))
+    fields = _fields(degrees, facts, described, kinds)
+    return Candidate(kinds, degrees, [replica], {**fields, "alike": len(alike)})
+
+
+def _roomy(group: Group) -> tuple[int, int, int]:
+    return group.level, -group.budget, group.order
+
+
+def _sort(group: Group, kind: Alike) -> tuple[int, int]:
+    """What tells groups apart that are not alike: their devices, and how much these may be filled with."""
+    return kind.number, -group.budget

@@ -32,6 +32,8 @@ class Slot:
     part: int | None
     """Which of the device's chips or cores, of a device that has several."""
     node: str
+    place: Any
+    """Its node and NUMA node."""
     budget: int
     """Bytes that may be filled."""
 
@@ -78,6 +80,11 @@ class Alike:
     def size(self) -> int:
         """Slots."""
         return sum(len(island.slots) for island in self.islands)
+
+    @cached_property
+    def uneven(self) -> bool:
+        """Whether some slots have more room than others."""
+        return len({slot.budget for island in self.islands for slot in island.slots}) > 1
 
     @property
     def device(self) -> Any:
@@ -129,11 +136,12 @@ def _parts(slots: Sequence[Slot], size: int) -> Iterator[tuple[Slot, ...]]:
 
 @record(eq=False)
 class Kinds:
-    """Devices that are alike: those with different budgets, of which the least counts, and equal ones."""
+    """Devices that are alike, of which some may have more room than others."""
 
     alike: Sequence[Alike]
     """For each kind and budget, the devices that may be filled with at least as much."""
-    equal: Sequence[Alike]
+    whole: Sequence[Alike]
+    """For each kind all devices."""
 
 
 def find_kinds(arguments: Mapping[str, Any], inventory: Inventory | None) -> Kinds:
@@ -174,33 +182,34 @@ def find_kinds(arguments: Mapping[str, Any], inventory: Inventory | None) -> Kin
                 _field(device, "index"),
                 part if ranks > 1 else None,
                 _field(device, "node") or "",
-                arguments["budgets"][position],
+                (_field(device, "node"), _field(device, "numa_node")),
+                budgets[position],
             )
             order += 1
             slots.setdefault(arguments["alike"][position], []).append((slot, position))
     joined = _Joined(arguments, inventory)
     alike: list[Alike] = []
-    equal: list[Alike] = []
+    whole: list[Alike] = []
     for name in sorted(slots):
         islands = list(joined.islands(slots[name]))
         budgets = sorted({slot.budget for slot, _ in slots[name]}, reverse=True)
         for least in budgets:
             if least in _spread(budgets):
-                alike.append(_alike(name, len(alike), _chosen(islands, least, budgets[0]), arguments))
-            equal.append(_alike(name, len(equal), _chosen(islands, least, least), arguments))
-    return Kinds(alike, equal)
+                alike.append(_alike(name, len(whole), _chosen(islands, least), arguments))
+        whole.append(alike[-1])
+    return Kinds(alike, whole)
 
 
 def _alike(name: str, number: int, islands: Sequence[Island], arguments: Mapping[str, Any]) -> Alike:
     return Alike(name, number, islands, arguments["near_fabric"], arguments["far_fabric"])
 
 
-def _chosen(islands: Sequence[Island], least: int, most: int) -> list[Island]:
-    """The islands with just their slots of such budgets."""
+def _chosen(islands: Sequence[Island], least: int) -> list[Island]:
+    """The islands with just their slots of such a budget or a larger one."""
     return [
         Island(slots, island.fabric, island.gbs)
         for island in islands
-        if (slots := tuple(slot for slot in island.slots if least <= slot.budget <= most))
+        if (slots := tuple(slot for slot in island.slots if slot.budget >= least))
     ]
 
 
