@@ -37,12 +37,35 @@ def remedied(request: Request, tries: Tries, decide: Callable[[Request], Any]) -
     """Of each change the first value with which there is a plan, by deciding the changed request."""
     found = []
     for id_, change, values in tries:
-        for value in values:
-            decision = decide(_CHANGES[change](request, value))
-            if decision.outcome == "plan":
-                found.append(Remedied(id_, change, value, decision.plan.strategy))
-                break
+        decided: dict[int, Any] = {}
+
+        def helps(position: int, change: str = change, values: Any = values, decided: Any = decided) -> bool:
+            if position not in decided:
+                decided[position] = decide(_CHANGES[change](request, values[position]))
+            return bool(decided[position].outcome == "plan")
+
+        first = _first(len(values), helps, growing=change != "quantization")
+        if first is not None:
+            found.append(Remedied(id_, change, values[first], decided[first].plan.strategy))
     return tuple(found)
+
+
+def _first(count: int, helps: Callable[[int], bool], *, growing: bool) -> int | None:
+    """The first position that helps. Of `growing` changes a larger one helps where a smaller one does, so not
+    all are tried.
+    """
+    if not growing:
+        return next(filter(helps, range(count)), None)
+    low, step = 0, 1  # nothing before `low` helps
+    while low < count:
+        position = min(low + step, count) - 1
+        if helps(position):
+            while low < position:
+                middle = (low + position) // 2
+                low, position = (low, middle) if helps(middle) else (middle + 1, position)
+            return position
+        low, step = position + 1, step * 2
+    return None
 
 
 def _quantized(request: Request, name: str) -> Request:

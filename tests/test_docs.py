@@ -51,7 +51,9 @@ def normal(text: str) -> str:
     return re.sub(r"in \d+\.\d\d s\b", "in … s", text)
 
 
-@pytest.mark.parametrize(("name", "least"), [("changing-a-threshold.md", 10), ("machines-and-models.md", 6)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("changing-a-threshold.md", 10), ("machines-and-models.md", 6), ("sharding-2.md", 20)]
+)
 def test_a_chapter_prints_what_it_says(name: str, least: int, tmp_path: Path) -> None:
     page = (TOP / "docs" / name).read_text(encoding="utf-8")
     shutil.copytree(TOP / "policies", tmp_path / "policies")

@@ -59,8 +59,11 @@ class _Search:
             return
         for tensor in self.limits.degrees(0, min(kind.size for kind in kinds)):
             for chosen in splits(kinds, tensor):
-                if self.limits.allow(1, len(chosen)) and len(chosen) <= self.limits.layers:
-                    self.judge(mixed(kinds, tensor, chosen))
+                if not self.limits.allow(1, len(chosen)) or len(chosen) > self.limits.layers:
+                    continue
+                # The first is the smallest: what fails it and only gets harder fails them all.
+                if self.judge(mixed(kinds, tensor, chosen)).issuperset(DEGREES):
+                    return
 
     # Each of these gives the degrees in which it is useless to go on: those of a requirement that failed for
     # the smallest degrees within, and that only gets harder in all of those.
