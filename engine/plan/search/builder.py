@@ -58,11 +58,12 @@ class _Search:
         if not (self.limits.allow(2, 1) and self.limits.allow(3, 1)):
             return
         for tensor in self.limits.degrees(0, min(kind.size for kind in kinds)):
-            for chosen in splits(kinds, tensor):
+            for number, chosen in enumerate(splits(kinds, tensor)):
                 if not self.limits.allow(1, len(chosen)) or len(chosen) > self.limits.layers:
                     continue
-                # The first is the smallest: what fails it and only gets harder fails them all.
-                if self.judge(mixed(kinds, tensor, chosen)).issuperset(DEGREES):
+                useless = self.judge(mixed(kinds, tensor, chosen))
+                # The first is smallest and joined best: what fails it and only gets harder fails them all.
+                if number == 0 and useless.issuperset(DEGREES):
                     return
 
     # Each of these gives the degrees in which it is useless to go on: those of a requirement that failed for

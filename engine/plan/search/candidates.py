@@ -217,8 +217,11 @@ Chosen = list[tuple[Group, Alike]]
 def splits(kinds: tuple[Alike, ...], tensor: int) -> Iterator[Chosen]:
     """Groups for one pipeline, of each kind at least one: so many of each place, those with the most room.
 
-    Where there are too many ways, just those that take the groups with the most room.
+    The first is one of each kind, the best joined. Where there are too many ways, just those that take the
+    groups with the most room.
     """
+    if all(kind.groups(tensor) for kind in kinds):
+        yield [(min(kind.groups(tensor), key=_roomy), kind) for kind in kinds]
     groups = [(group, kind) for kind in kinds for group in sorted(kind.groups(tensor), key=_roomy)]
     sorts: dict[tuple[int, Any], Chosen] = {}
     for group, kind in groups:
