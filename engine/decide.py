@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _thread import RLock  # importing threading takes longer than a decision
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine import cache
@@ -44,8 +44,6 @@ class Policy:
         self._types = {name: type_name for name, type_name, _ in image["inputs"]}
         self._auto: Mapping[str, Mapping[str, Any]] = image["auto"]
         self._program: PolicyProgram | None = None
-        # Whether this thread looks for remedies: what doesn't help needs none itself.
-        self._remedying: ContextVar[bool] = ContextVar("remedying", default=False)
         self._steps = STEPS
         self._evaluators: dict[str, Evaluator] = {}
         self._choosers: dict[str, Policy] = {}
@@ -82,13 +80,21 @@ class Policy:
                 self._compiled = self._compile()
             return self._compiled
 
-    def decide(self, request: Request, *, explain: bool = False, runtime: str = RUNTIMES[0]) -> Decision:
+    def decide(
+        self,
+        request: Request,
+        *,
+        explain: bool = False,
+        runtime: str = RUNTIMES[0],
+        remedies: bool = True,
+    ) -> Decision:
         """Decide one request.
 
         Args:
             request: values for the policy's inputs.
             explain: keep a trace of what was evaluated.
             runtime: the CEL runtime's name.
+            remedies: where no plan is possible, look for changes that make one possible.
 
         Raises:
             RequestError: the request lacks an input, or holds what types or catalogs don't allow.
@@ -99,7 +105,8 @@ class Policy:
         if runtime == RUNTIMES[0] and not explain:
             quick = self._decide_quickly(request, auto)
             if quick is not None:
-                return quick
+                decision, tries = quick
+                return self.with_remedies(decision, tries) if remedies and tries else decision
         try:
             decision, tries = self._evaluator(runtime).decide_with_tries(request, explain=explain)
         except RecursionError:
@@ -107,7 +114,7 @@ class Policy:
                 f"policy {self.name}: variables that read each other, too many in a row", hint=_SHORTER
             ) from None
         decision = replace(decision, auto=auto) if auto else decision
-        return decision if decision.refusal is None else self.with_remedies(decision, tries)
+        return self.with_remedies(decision, tries) if remedies and tries else decision
 
     def prepared(
         self, request: Request, *, explain: bool = False, runtime: str = RUNTIMES[0]
@@ -123,8 +130,10 @@ class Policy:
             request = request.with_inputs(**{name: decision.output for name, decision in auto.items()})
         return request, auto
 
-    def _decide_quickly(self, request: Request, auto: Mapping[str, Decision]) -> Decision | None:
-        """The decision by the policy's program; None for what it doesn't take."""
+    def _decide_quickly(
+        self, request: Request, auto: Mapping[str, Decision]
+    ) -> tuple[Decision, Tries] | None:
+        """The decision by the policy's program, and remedies to try; None for what it doesn't take."""
         program = self._program
         if program is None:
             program = self._link()
@@ -169,19 +178,16 @@ class Policy:
             request,
             refusal,
         )
-        return decision if refusal is None else self.with_remedies(decision, tries)
+        return decision, () if refusal is None else tries
 
     def with_remedies(self, decision: Decision, tries: Tries) -> Decision:
         """The decision that nothing fits, with what would make it fit, found by deciding again."""
-        if not tries or decision.request is None or self._remedying.get():
-            return decision
         from engine.remedies import remedied
 
-        token = self._remedying.set(True)
-        try:
-            return replace(decision, remedies=remedied(decision.request, tries, self.decide))
-        finally:
-            self._remedying.reset(token)
+        if decision.request is None or not tries:
+            return decision
+        found = remedied(decision.request, tries, partial(self.decide, remedies=False))
+        return replace(decision, remedies=found)
 
     def _link(self) -> PolicyProgram | None:
         """The policy's program, linked once; None where it is too long for one."""

@@ -146,7 +146,7 @@ Outcome = Decision | str
 def outcome(policy: Policy, request: Request) -> Outcome:
     """What a policy makes of a request."""
     try:
-        return policy.decide(request)
+        return policy.decide(request, remedies=False)
     except EngineError as error:
         return error.message
 

@@ -87,6 +87,23 @@ def explain(policy: Policy, request: Request, *, runtime: str = "compiled") -> E
     return Explanation(decision, tuple(flips))
 
 
+def answer_of(decision: Decision) -> Match:
+    """What is told apart: the match, and of one that searches the degrees or what binds."""
+    if decision.refusal is not None:
+        return f"{decision.match_id}: no plan, {decision.refusal.requirement or 'no candidate'}"
+    if decision.plan is None or decision.plan.estimates is None:
+        return decision.match_id
+    strategy = decision.plan.strategy
+    named = {
+        "tensor": strategy.tensor_parallel,
+        "pipeline": strategy.pipeline_parallel,
+        "data": strategy.data_parallel,
+        "expert": strategy.expert_parallel or 1,
+    }
+    degrees = " × ".join(f"{name} {degree}" for name, degree in named.items() if degree > 1)
+    return f"{decision.match_id}: {degrees or 'one device'}"
+
+
 def _of_request(policy: Policy, request: Request, prepared: Request, decision: Decision) -> Iterator[Flip]:
     # What another policy chose is chosen anew where something else changes.
     chosen = {name: prepared.inputs[name] for name in decision.auto}
@@ -95,13 +112,18 @@ def _of_request(policy: Policy, request: Request, prepared: Request, decision: D
         own = scalar
         if scalar.path not in chosen:
             own = next((each for each in scalars(typed, policy.compiled) if each.path == scalar.path), scalar)
-        yield from _flips(own, decision.match_id, lambda asked: policy.decide(asked).match_id)
+        yield from _flips(
+            own, answer_of(decision), lambda asked: answer_of(policy.decide(asked, remedies=False))
+        )
 
 
 def _of_constants(policy: Policy, request: Request, decision: Decision) -> Iterator[Flip]:
     compiled = policy.compiled
     evaluator = Evaluator(compiled, CompiledRuntime(compiled.objects))
     values = evaluator.encoded(evaluator.binder.bind(request))
+    searched = decision.refusal is not None or (
+        decision.plan is not None and decision.plan.estimates is not None
+    )
     for name in _deciding(compiled):
         constant = compiled.constants[name]
         others: tuple[Any, ...] = ()
@@ -114,8 +136,16 @@ def _of_constants(policy: Policy, request: Request, decision: Decision) -> Itera
             changed = {**compiled.constants, name: replace(compiled.constants[name], value=value)}
             return evaluator.variant(replace(compiled, constants=changed))
 
-        scalar = Scalar(f"constants.{name}", constant.value, with_value, unit=constant.unit, others=others)
-        yield from _flips(scalar, decision.match_id, lambda variant: variant.chosen(values))
+        least = None if others or constant.value < 0 else 0  # nobody makes a size negative
+        scalar = Scalar(
+            f"constants.{name}", constant.value, with_value, unit=constant.unit, others=others, least=least
+        )
+        if searched:
+            yield from _flips(
+                scalar, answer_of(decision), lambda variant: answer_of(variant.decide_plainly(request))
+            )
+        else:
+            yield from _flips(scalar, decision.match_id, lambda variant: variant.chosen(values))
 
 
 def _deciding(policy: CompiledPolicy) -> list[str]:

@@ -444,7 +444,7 @@ def test_the_shipped_policies(run: Run) -> None:
 
 
 def test_the_shipped_policies_of_the_first_version_notice_every_change(run: Run) -> None:
-    """Mutants of the others are many, each decided on a hundred searches: that is for `engine test --mutate`."""
+    """Those of the others are many, each decided on a hundred searches: too long for here."""
     suites = [
         TOP / "policies" / "sharding" / "tests" / "plans_test.yaml",
         TOP / "policies" / "sharding" / "tests" / "strategy_test.yaml",
