@@ -86,7 +86,11 @@ class FactBinder:
             if identifies is not None and identifies.type == type_.name:
                 result[identifies.into] = _identified(each, result.get(identifies.by))
         catalog = self.describing.get(type_.name)
-        return result if catalog is None else self.described(catalog, object_type, result, path)
+        if catalog is not None:
+            return self.described(catalog, object_type, result, path)
+        if "identity" in object_type.fields:  # nothing but its number tells it from others
+            result.setdefault("identity", ["device_id"] if result.get("device_id") is not None else [])
+        return result
 
     def described(
         self, catalog: Catalog, object_type: ObjectType, value: dict[str, Any], path: Path

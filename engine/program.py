@@ -327,6 +327,7 @@ class _Rows:
     """The rows of the catalog that describes a type by its kind; just one, of nothing, where none does."""
 
     def __init__(self, binders: _Binders, type_name: str, own: tuple[str, ...]) -> None:
+        self.type_name = type_name
         self.make: Callable[..., ObjectValue] = binders.classes.get(type_name, _refuse)
         self.functions = binders.namespace
         self.described: Mapping[str, Any] = binders.describing.get(type_name) or _NOTHING
@@ -349,7 +350,7 @@ class _Rows:
         if type(kind) is not str:
             raise NotQuick
         if self.described is _NOTHING:
-            return _Row(kind, (), {})
+            return _Row(kind, ("device_id",) if self.type_name == "Device" else (), {})
         entries, aliases = self.described["entries"], self.described["aliases"]
         name = kind if kind in entries else aliases.get(kind) or aliases[kind.casefold()]
         fields, cells, variants = entries[name]
