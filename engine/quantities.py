@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+_MOST_DIGITS = 18
 _QUANTITY = r"\s*(?P<number>[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?)\s*(?P<unit>[A-Za-z]*)\s*\Z"
 
 _PREFIXES = "kmgtpe"
@@ -36,11 +38,17 @@ def parse_count(text: str) -> int:
     return _parse(text, _COUNTS, "a count", "70B, 350M or 8030261248")
 
 
+def whole(text: Any) -> int | None:
+    """The number of a text that is a whole number from 0, of not more digits than 64 bits have."""
+    word = str(text)
+    return int(word) if word.isascii() and word.isdecimal() and len(word) <= _MOST_DIGITS else None
+
+
 def _parse(text: str, units: dict[str, int], what: str, examples: str) -> int:
     match = re.match(_QUANTITY, text) if len(text) <= 64 else None
     if match is None or match["unit"].lower() not in units:
         raise ValueError(f"{text[:40]!r} is not {what}: write it like {examples}")
-    if match["number"].isdigit():
+    if match["number"].isdecimal():
         return int(match["number"]) * units[match["unit"].lower()]
     from decimal import Decimal
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from engine.cel.names import RUNTIMES
+from engine.quantities import whole
 from engine.render import Screen
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -97,7 +98,7 @@ def pin_of(text: str | None) -> dict[str, int]:
     for part in text.split(",") if text else ():
         name, _, value = part.strip().partition("=")
         degree = _DEGREES.get(name, name)
-        if degree not in _DEGREES.values() or not value.isdigit() or not int(value):
+        if degree not in _DEGREES.values() or not whole(value):
             raise click.BadParameter(
                 f"expected degrees such as tp=8,pp=2, found '{part}'", param_hint="--pin"
             )

@@ -211,6 +211,6 @@ def _cpu() -> Device:
             text = Path(path).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
             continue
-        if text.isdigit():
+        if text.isdecimal():
             total = min(total, int(text))
     return Device("Cpu", total, free_bytes=min(free, total))

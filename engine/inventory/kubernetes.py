@@ -9,6 +9,7 @@ from engine.errors import RequestError
 from engine.inventory.fabric import usual
 from engine.inventory.products import Hardware, versions
 from engine.inventory.types import Device, Imported, Interconnect, Inventory
+from engine.quantities import whole
 
 _PRODUCTS = ("nvidia.com/gpu.product", "amd.com/gpu.product-name", "beta.amd.com/gpu.product-name")
 _MEMORY = ("nvidia.com/gpu.memory",)
@@ -71,13 +72,14 @@ def _of_node(
         notes.append(f"node {node_name} is cordoned: its devices are not available")
     product = next((str(labels[key]) for key in _PRODUCTS if labels.get(key)), None)
     row = hardware.product(product)
-    memory = next((int(labels[key]) * 2**20 for key in _MEMORY if str(labels.get(key)).isdigit()), None)
+    mib = next((size for key in _MEMORY if (size := whole(labels.get(key))) is not None), None)
+    memory = None if mib is None else mib * 2**20
     if memory is None and row is not None and row["memory_mib"] is not None:
         memory = row["memory_mib"] * 2**20
         notes.append(f"the memory of '{product}' is that of the catalog")
     for resource, kind in _resources(hardware).items():
         count = str(allocatable.get(resource, "0"))
-        if not count.isdigit() or int(count) > _MOST:
+        if (whole(count) or 0) > _MOST or whole(count) is None:
             raise RequestError(f"node {node_name}: {resource} is {count[:40]!r}, expected a count")
         first = sum(device.kind == kind for device in before)
         for number in range(int(count)):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from engine.inventory.capture import Lines, Seen, SeenLink
-from engine.quantities import parse_bytes
+from engine.quantities import parse_bytes, whole
 
 KIND = "CudaGpu"
 
@@ -129,8 +129,8 @@ class _Matrix:
         if len(tail) < 2 or tail[0].casefold() in UNKNOWN:
             return
         node = tail[1]
-        if node.isdigit():
-            self.seen.device(number, line + 1).numa_node = int(node)
+        if whole(node) is not None:
+            self.seen.device(number, line + 1).numa_node = whole(node)
         elif node.casefold() not in UNKNOWN:
             self.seen.notes.append(f"GPU{number} is near several NUMA nodes ({node}): none is taken")
 
@@ -172,14 +172,14 @@ def _table(text: Lines, start: int, names: list[str], units: list[str]) -> Seen:
     for line in range(start + 1, len(text.lines)):
         if not text.lines[line].strip() or "," not in text.lines[line]:
             break
-        cells = [cell.strip() for cell in next(csv.reader([text.lines[line]], skipinitialspace=True))]
+        cells = _cells(text, line)
         if len(cells) != len(names):
             raise text.fault(
                 f"{len(cells)} cells for {len(names)} columns", line, hint="the table is cut off"
             )
         row = dict(zip(names, zip(cells, units, strict=True), strict=True))
         number = row.get("index", (str(len(seen.devices)), ""))[0]
-        if not number.isdigit():
+        if whole(number) is None:
             raise text.fault(f"index: expected a whole number, found '{number}'", line, number)
         if int(number) in seen.devices:
             raise text.fault(f"device {number} stands twice", line, number)
@@ -194,10 +194,19 @@ def _table(text: Lines, start: int, names: list[str], units: list[str]) -> Seen:
     return seen
 
 
+def _cells(text: Lines, line: int) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([text.lines[line]], skipinitialspace=True))]
+    except csv.Error:
+        raise text.fault(
+            "a row that is damaged", line, hint="paste what the tool printed once more"
+        ) from None
+
+
 def size(text: Lines, line: int, value: str, unit: str) -> int:
     """Bytes of `81559 MiB`, or of a bare number with its column's unit."""
     try:
-        return parse_bytes(value if not value.replace(".", "").isdigit() else f"{value} {unit or 'MiB'}")
+        return parse_bytes(value if not value.replace(".", "").isdecimal() else f"{value} {unit or 'MiB'}")
     except ValueError as error:
         raise text.fault(str(error), line, value, "sizes are written like 81559 MiB") from None
 

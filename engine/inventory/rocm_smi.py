@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from engine.errors import DocumentError
 from engine.inventory.capture import Lines, Seen, SeenLink
+from engine.quantities import whole
 
 KIND = "RocmGpu"
 
@@ -112,10 +113,9 @@ def cards(text: str) -> Seen:
         device = seen.device(int(match[1]), 1)
         device.name = next((str(card[key]) for key in _NAMES if card.get(key) not in (None, "N/A", "")), None)
         total, used = card.get("VRAM Total Memory (B)"), card.get("VRAM Total Used Memory (B)")
-        if str(total).isdigit():
-            device.memory_bytes = int(str(total))
-            if str(used).isdigit():
-                device.free_bytes = max(device.memory_bytes - int(str(used)), 0)
+        device.memory_bytes, used_bytes = whole(total), whole(used)
+        if device.memory_bytes is not None and used_bytes is not None:
+            device.free_bytes = max(device.memory_bytes - used_bytes, 0)
     return seen
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.errors import DocumentError
 from engine.inventory.capture import Seen
-from engine.quantities import parse_bytes
+from engine.quantities import parse_bytes, whole
 
 
 def amd(text: str) -> Seen:
@@ -51,8 +51,7 @@ def intel_memory(text: str) -> int | None:
     Raises:
         DocumentError: it is no such JSON.
     """
-    value = str(_mapping(_load(text, "xpu-smi")).get("memory_physical_size_byte"))
-    return int(value) if value.isascii() and value.isdigit() else None
+    return whole(_mapping(_load(text, "xpu-smi")).get("memory_physical_size_byte"))
 
 
 def apple(text: str) -> Seen:

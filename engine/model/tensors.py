@@ -10,6 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from engine.errors import DocumentError
 from engine.model.types import Model, Parameters
@@ -100,8 +101,18 @@ def _read_gguf(path: str) -> Model:
         from gguf import GGUFReader
     except ImportError:
         raise _missing(path, "gguf") from None
+
+    class Bounded(GGUFReader):
+        """Without looking behind the file's end, as the library does, however long a list claims to be."""
+
+        def _get(self, offset: Any, dtype: Any, count: Any = 1, override_order: Any = None) -> Any:
+            found = super()._get(offset, dtype, count, override_order)
+            if len(found) < int(count):
+                raise ValueError("it ends early")
+            return found
+
     try:
-        reader = GGUFReader(path)
+        reader = Bounded(path)
         tensors = [
             Tensor(str(each.name), int(each.n_elements), str(each.tensor_type.name))
             for each in reader.tensors

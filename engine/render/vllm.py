@@ -36,7 +36,7 @@ def arguments(plan: Launch) -> dict[str, Any]:
         RenderError: vLLM can't run the plan.
     """
     pairs = (flag.removeprefix("--").split(" ") for flag in words(plan)[1:])
-    return {name.replace("-", "_"): int(value) if value.isdigit() else value for name, value in pairs}
+    return {name.replace("-", "_"): int(value) if value.isdecimal() else value for name, value in pairs}
 
 
 def _degrees(plan: Launch) -> list[str]:

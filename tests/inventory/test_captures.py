@@ -343,3 +343,19 @@ def test_words_that_mean_nothing(word: str, message: str, run: Run) -> None:
     ran = run("eval", "--inventory", word, "--params", "7B", "--quantization", "bf16")
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ("0\rx", "a row that is damaged"),
+        ("²", "index: expected a whole number, found '²'"),
+        ("9" * 5000, "index: expected a whole number"),
+    ],
+)
+def test_rows_that_fuzzing_found(index: str, message: str, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "gpus.csv"
+    file.write_text(f"index, name, memory.total [MiB]\n{index}, NVIDIA L4, 23034 MiB\n", newline="")
+    ran = run("inventory", "import", file)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err

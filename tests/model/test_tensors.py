@@ -61,6 +61,24 @@ def test_an_index_of_several(run: Run, tmp_path: Path) -> None:
     assert "model-00002-of-00002.safetensors: no such file" in ran.err
 
 
+def test_a_gguf_list_that_claims_more_than_there_is(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    # One key whose value is a list (9) of bytes (0), 2^60 of them.
+    entry = (
+        (1).to_bytes(8, "little")
+        + b"k"
+        + (9).to_bytes(4, "little")
+        + bytes(4)
+        + (2**60).to_bytes(8, "little")
+    )
+    path.write_bytes(
+        b"GGUF" + (3).to_bytes(4, "little") + bytes(8) + (1).to_bytes(8, "little") + entry + bytes(64)
+    )
+    ran = run("model", "show", path)
+    assert (ran.code, ran.out) == (2, "")
+    assert "not a whole GGUF file" in ran.err
+
+
 def test_gguf(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     writer = gguf.GGUFWriter(path, "llama")
