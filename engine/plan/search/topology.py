@@ -156,6 +156,9 @@ def find_kinds(arguments: Mapping[str, Any], inventory: Inventory | None) -> Kin
     """
     slots: dict[str, list[tuple[Slot, int]]] = {}
     devices = arguments["devices"]
+    for name, given in arguments.items():
+        if given is None:
+            raise BuilderError(f"{name} is null", name)
     for name in ("alike", "budgets", "ranks", "domains", "fabrics"):
         if len(arguments[name]) != len(devices):
             raise BuilderError(f"{len(arguments[name])} {name} for {len(devices)} devices", name)
