@@ -27,6 +27,8 @@ def deal(
         priorities: of each run, the same for those that are alike.
     """
     runs = range(len(capacities))
+    if len(set(alike)) == 1:
+        return _among_equals(total, capacities, counts)
     kinds = sorted(set(alike))
     stages = {kind: sum(counts[run] for run in runs if alike[run] == kind) for kind in kinds}
     room = {kind: _room(kind, capacities, counts, alike) for kind in kinds}
@@ -42,6 +44,21 @@ def deal(
             shares[kind] += share
         rest -= given
     return _by_run(shares, stages, capacities, counts, alike)
+
+
+def _among_equals(total: int, capacities: Sequence[int], counts: Sequence[int]) -> list[int] | None:
+    """As `deal` where all devices are alike: even, one more where there is the most room."""
+    stages, least = sum(counts), min(capacities)
+    even, more = divmod(total, stages)
+    roomier = sum(count for capacity, count in zip(capacities, counts, strict=True) if capacity > least)
+    if even < 1 or even > least or (even == least and more > roomier):
+        return None
+    dealt = [count * even for count in counts]
+    for run in sorted(range(len(counts)), key=lambda run: -capacities[run]) if more else ():
+        added = min(more, counts[run])
+        dealt[run] += added
+        more -= added
+    return dealt
 
 
 def _room(kind: int, capacities: Sequence[int], counts: Sequence[int], alike: Sequence[int]) -> int:

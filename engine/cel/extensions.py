@@ -496,10 +496,10 @@ def _deal(
     lengths = [len(each) for each in (capacities, counts, alike, priorities)]
     if len(set(lengths)) > 1:
         raise CelError(f"layers.deal: lists of different lengths: {', '.join(map(str, lengths))}")
-    for value in (total, *capacities, *counts, *alike):
-        _want("layers.deal", value, int)
-    for value in priorities:
-        _want("layers.deal", value, float)
+    for kind, values in ((int, (total, *capacities, *counts, *alike)), (float, priorities)):
+        for value in values:
+            if type(value) is not kind:
+                raise no_overload("layers.deal", value)
     if any(count < 1 for count in counts):
         raise CelError("layers.deal: a run has one stage at least")
     return deal(total, capacities, counts, alike, priorities) or []
