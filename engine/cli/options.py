@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from engine.cel.names import RUNTIMES
+from engine.documents.quick import load_schema
 from engine.quantities import whole
 from engine.render import Screen
 
@@ -43,7 +44,6 @@ def policy_option(command: _Command) -> _Command:
     )(command)
 
 
-OBJECTIVES = ("balanced", "latency", "throughput", "economy")
 _DEGREES = {
     "tp": "tensor_parallel",
     "pp": "pipeline_parallel",
@@ -54,15 +54,16 @@ _DEGREES = {
 
 def serving_options(command: _Command) -> _Command:
     """What is wished of the server, and degrees that must be as they are said."""
-    whole = click.IntRange(1)
+    from_one = click.IntRange(1)
+    objectives = load_schema("request")["properties"]["serving"]["properties"]["objective"]["enum"]
     for name, metavar, kind, words in (
         ("--pin", "DEGREES", None, "Degrees that must be so: tp=8,pp=2 (also dp, ep)."),
-        ("--objective", None, click.Choice(OBJECTIVES), "What is best."),
+        ("--objective", None, click.Choice(objectives), "What is best."),
         ("--utilization", "PART", click.FloatRange(0, 1, min_open=True), "Of memory that may be used: 0.9."),
-        ("--concurrency", "N", whole, "Requests at the same time."),
-        ("--output-tokens", "N", whole, "Tokens of a usual answer."),
-        ("--input-tokens", "N", whole, "Tokens of a usual request."),
-        ("--context", "N", whole, "Tokens of the longest request, its answer included."),
+        ("--concurrency", "N", from_one, "Requests at the same time."),
+        ("--output-tokens", "N", from_one, "Tokens of a usual answer."),
+        ("--input-tokens", "N", from_one, "Tokens of a usual request."),
+        ("--context", "N", from_one, "Tokens of the longest request, its answer included."),
     ):
         command = click.option(name, type=kind, metavar=metavar, help=words)(command)
     return command
