@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from engine.cli.exits import NO, YES
 from engine.cli.options import (
     cache_option,
     format_option,
-    pin_of,
     policies_option,
     policy_option,
+    request_options,
     runtime_option,
     screen,
-    serving_of,
-    serving_options,
+    sources_of,
 )
-from engine.cli.requests import Sources, read_request
+from engine.cli.requests import read_request
 from engine.decide import load_policy
 from engine.render import TARGETS, render
 
@@ -41,20 +42,7 @@ Exit codes: 0 a plan or a value; 1 no match, or nothing that fits;
 
 
 @click.command("eval", epilog=_EPILOG)
-@click.option(
-    "--inventory",
-    metavar="FILE|-|WORD",
-    help="Devices: YAML, JSON, what nvidia-smi or rocm-smi printed, or 8xH100-SXM.",
-)
-@click.option("--memory", metavar="SIZE", help="Of devices whose memory the inventory doesn't say: 80GiB.")
-@click.option(
-    "--model", metavar="FILE|DIR|NAME", help="The model: YAML, JSON, a config.json, or llama-3.1-70b."
-)
-@click.option("--params", metavar="N", help="The model's parameters instead: 70B, 7.24B, 350M.")
-@click.option("--quantization", metavar="NAME", help="bf16, fp16, fp8, int8, int4 …, or auto.")
-@serving_options
-@click.option("--request", metavar="FILE|-", help="All of these in one file; flags win over it.")
-@click.option("--input", "input_", metavar="FILE|-", help="Any policy's inputs: names and values.")
+@request_options
 @policy_option
 @policies_option
 @runtime_option
@@ -62,26 +50,13 @@ Exit codes: 0 a plan or a value; 1 no match, or nothing that fits;
 @format_option(*TARGETS)
 @click.option("--explain", is_flag=True, help="Add the trace: variables, matches, parts of conditions.")
 def command(
-    inventory: str | None,
-    memory: str | None,
-    model: str | None,
-    params: str | None,
-    quantization: str | None,
-    request: str | None,
-    input_: str | None,
     policy: str,
     policies: tuple[str, ...],
     runtime: str,
     use_cache: bool,
     form: str,
     explain: bool,
-    context: int | None,
-    input_tokens: int | None,
-    output_tokens: int | None,
-    concurrency: int | None,
-    utilization: float | None,
-    objective: str | None,
-    pin: str | None,
+    **asked: Any,
 ) -> int:
     """Decide one request and say why.
 
@@ -91,11 +66,9 @@ def command(
         raise click.UsageError(
             f"{form}'s form has no place for a trace; --explain goes with text, json and yaml"
         )
-    serving = serving_of(context, input_tokens, output_tokens, concurrency, utilization, objective)
-    sources = Sources(inventory, model, params, quantization, request, input_, memory, serving, pin_of(pin))
-    asked = read_request(sources, policies)
+    found = read_request(sources_of(asked), policies)
     loaded = load_policy(policy, policies, use_cache=use_cache)
-    with asked.located():
-        decision = loaded.decide(asked.request, explain=explain, runtime=runtime)
+    with found.located():
+        decision = loaded.decide(found.request, explain=explain, runtime=runtime)
     click.echo(render(decision, form, screen()), nl=False)
     return YES if decision.feasible else NO

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
 from engine.cel.names import RUNTIMES
+from engine.cli.requests import Sources
 from engine.documents.quick import load_schema
 from engine.quantities import whole
 from engine.render import Screen
@@ -52,41 +53,53 @@ _DEGREES = {
 }
 
 
-def serving_options(command: _Command) -> _Command:
-    """What is wished of the server, and degrees that must be as they are said."""
+def request_options(command: _Command) -> _Command:
+    """What is asked: files, words, wishes, and degrees that must be as they are said. See `sources_of`."""
     from_one = click.IntRange(1)
     objectives = load_schema("request")["properties"]["serving"]["properties"]["objective"]["enum"]
-    for name, metavar, kind, words in (
-        ("--pin", "DEGREES", None, "Degrees that must be so: tp=8,pp=2 (also dp, ep)."),
-        ("--objective", None, click.Choice(objectives), "What is best."),
-        ("--utilization", "PART", click.FloatRange(0, 1, min_open=True), "Of memory that may be used: 0.9."),
-        ("--concurrency", "N", from_one, "Requests at the same time."),
-        ("--output-tokens", "N", from_one, "Tokens of a usual answer."),
-        ("--input-tokens", "N", from_one, "Tokens of a usual request."),
-        ("--context", "N", from_one, "Tokens of the longest request, its answer included."),
+    for name, metavar, kind, words in reversed(
+        (
+            (
+                "--inventory",
+                "FILE|-|WORD",
+                None,
+                "Devices: YAML, JSON, what nvidia-smi or rocm-smi printed, or 8xH100-SXM.",
+            ),
+            ("--memory", "SIZE", None, "Of devices whose memory the inventory doesn't say: 80GiB."),
+            (
+                "--model",
+                "FILE|DIR|NAME",
+                None,
+                "The model: YAML, JSON, a config.json, or llama-3.1-70b.",
+            ),
+            ("--params", "N", None, "The model's parameters instead: 70B, 7.24B, 350M."),
+            ("--quantization", "NAME", None, "bf16, fp16, fp8, int8, int4 …, or auto."),
+            ("--context", "N", from_one, "Tokens of the longest request, its answer included."),
+            ("--input-tokens", "N", from_one, "Tokens of a usual request."),
+            ("--output-tokens", "N", from_one, "Tokens of a usual answer."),
+            ("--concurrency", "N", from_one, "Requests at the same time."),
+            ("--utilization", "PART", click.FloatRange(0, 1, min_open=True), "Of memory to use: 0.9."),
+            ("--objective", None, click.Choice(objectives), "What is best."),
+            ("--pin", "DEGREES", None, "Degrees that must be so: tp=8,pp=2 (also dp, ep)."),
+            ("--request", "FILE|-", None, "All of these in one file; flags win over it."),
+            ("--input", "FILE|-", None, "Any policy's inputs: names and values."),
+        )
     ):
         command = click.option(name, type=kind, metavar=metavar, help=words)(command)
     return command
 
 
-def serving_of(
-    context: int | None,
-    input_tokens: int | None,
-    output_tokens: int | None,
-    concurrency: int | None,
-    utilization: float | None,
-    objective: str | None,
-) -> dict[str, Any]:
-    """The wishes that were given."""
-    given = {
-        "context": context,
-        "input_tokens": input_tokens,
-        "output_tokens": output_tokens,
-        "concurrency": concurrency,
-        "utilization": utilization,
-        "objective": objective,
+def sources_of(asked: Mapping[str, Any]) -> Sources:
+    """What the options of `request_options` say.
+
+    Raises:
+        click.BadParameter: degrees that are none.
+    """
+    plain = ("inventory", "memory", "model", "params", "quantization", "request", "input")
+    wishes = {
+        name: value for name, value in asked.items() if name not in (*plain, "pin") and value is not None
     }
-    return {name: value for name, value in given.items() if value is not None}
+    return Sources(**{name: asked[name] for name in plain}, serving=wishes, pin=pin_of(asked["pin"]))
 
 
 def pin_of(text: str | None) -> dict[str, int]:
