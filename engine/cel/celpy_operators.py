@@ -290,7 +290,10 @@ def _to_bytes(value: Native) -> Native:
 def _to_timestamp(value: Native) -> Native:
     if type(value) is celtypes.IntType:
         return celtypes.TimestampType(_EPOCH + datetime.timedelta(seconds=int(value)))
-    if type(value) not in (celtypes.StringType, celtypes.TimestampType):
+    if type(value) is celtypes.StringType:
+        # The library reads more than RFC 3339: a year alone, for one.
+        return celtypes.TimestampType(standard.to_timestamp(str(value)))
+    if type(value) is not celtypes.TimestampType:
         raise TypeError
     return celtypes.TimestampType(value)
 

@@ -101,6 +101,7 @@ ERROR = CelError
         ("'%d of %s at %.2f'.format([1, 'two', 3.14159])", "1 of two at 3.14"),
         ("'%d'.format(['x'])", ERROR),
         ("timestamp('2020-01-01T00:00:00Z') + duration('1h') == timestamp('2020-01-01T01:00:00Z')", True),
+        ("timestamp('12'.replace('', '12', 1))", ERROR),
     ],
 )
 def test_meaning(text: str, expected: Value, runtime: str) -> None:
