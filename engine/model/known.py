@@ -6,6 +6,13 @@ from engine.errors import RequestError
 from engine.model.types import Model, Parameters
 from engine.names import Names, Row
 
+_SAME = (
+    *("params", "architecture", "layers", "hidden_size", "attention_heads", "kv_heads", "head_dim"),
+    *("vocabulary", "context", "dtype", "intermediate_size", "experts", "experts_per_token"),
+    *("expert_intermediate_size", "latent_size", "sliding_window", "sliding_layers"),
+)
+"""Columns that are called as the model's fields are."""
+
 
 def model_of(known: Names, name: str) -> Model:
     """The model of that name: `llama-3.1-70b`, `meta-llama/Meta-Llama-3.1-70B`.
@@ -19,27 +26,11 @@ def model_of(known: Names, name: str) -> Model:
         raise RequestError(f"no file and no well-known model '{name}'", hint=hint)
     row = known.rows[entry]
     return Model(
-        params=row["params"],
         name=entry,
-        architecture=row["architecture"],
-        layers=row["layers"],
-        hidden_size=row["hidden_size"],
-        attention_heads=row["attention_heads"],
-        kv_heads=row["kv_heads"],
-        head_dim=row["head_dim"],
-        vocabulary=row["vocabulary"],
-        context=row["context"],
-        dtype=row["dtype"],
         source=row["hub"],
         parameters=_parameters(row),
-        intermediate_size=row["intermediate_size"],
-        experts=row["experts"],
-        experts_per_token=row["experts_per_token"],
-        expert_intermediate_size=row["expert_intermediate_size"],
-        latent_size=row["latent_size"],
-        sliding_window=row["sliding_window"],
-        sliding_layers=row["sliding_layers"],
         tied_embeddings=row["tied"],
+        **{name: row[name] for name in _SAME},
     )
 
 

@@ -262,3 +262,10 @@ def test_searches_that_end_in_an_error(
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
     assert "p.yaml:" in ran.err
+
+
+def test_one_candidate_is_chosen_among_unequal_devices_too(run: Run) -> None:
+    devices = "devices: [{kind: CudaGpu, memory: 24GiB, count: 2}, {kind: CudaGpu, memory: 20GiB, count: 2}]"
+    asked = ("--params", "8B", "--quantization", "bf16", "--explain", "--format", "json")
+    decision = run("eval", "--inventory", "-", *asked, stdin=devices).json
+    assert sum(each.get("chosen", False) for each in decision["trace"]["candidates"]) == 1

@@ -44,7 +44,8 @@ class _Search:
         self.nearest: Candidate | None = None
         """Of the candidates that are refused, the one that fails the latest requirement."""
         self.nearest_failed = -1
-        self.judged = 0
+        self.best_at = 0
+        """Which of the verdicts, where they are kept, is that of the best."""
 
     def run(self) -> None:
         for kind in self.kinds.alike:
@@ -103,7 +104,6 @@ class _Search:
 
     def judge(self, candidate: Candidate) -> frozenset[str]:
         """Judge one candidate; the degrees in which larger ones must fail, too."""
-        self.judged += 1
         judging = self.judging
         failed, scores = judging.judge(judging.candidate(candidate.fields))
         if judging.verdicts is not None:
@@ -118,6 +118,7 @@ class _Search:
             return judging.requirements[failed].monotone
         if self.best is None or scores > self.best_scores:
             self.best, self.best_scores = candidate, scores
+            self.best_at = len(judging.verdicts or ()) - 1
         return _NONE
 
     def verdict(self, candidate: Candidate, failed: int, scores: tuple[Any, ...] | None) -> Verdict:
@@ -132,18 +133,16 @@ class _Search:
     def refusal(self) -> Refusal:
         if self.nearest is None:
             nothing = "no device is available" if not self.kinds.alike else _TOO_FEW
-            return Refusal(None, nothing, None, self.judged)
+            return Refusal(None, nothing)
         native = self.judging.candidate(self.nearest.fields)
         explanation = self.judging.refuse(native, self.nearest_failed)
         requirement = self.judging.requirements[self.nearest_failed].id
-        return Refusal(requirement, explanation, self.nearest.degrees, self.judged)
+        return Refusal(requirement, explanation)
 
     def plan(self, candidate: Candidate) -> Plan:
         verdicts = self.judging.verdicts
         if verdicts is not None:
-            for position, verdict in enumerate(verdicts):
-                if verdict.degrees == candidate.degrees and verdict.devices == candidate.devices:
-                    verdicts[position] = replace(verdict, chosen=True)
+            verdicts[self.best_at] = replace(verdicts[self.best_at], chosen=True)
         explanation, results = self.judging.describe(self.judging.candidate(candidate.fields))
         shards = tuple(_shards(candidate, results["stage_layers"], results["stage_memory_bytes"]))
         estimates = {name: results.get(name) for name in _ESTIMATES}

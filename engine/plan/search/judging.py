@@ -60,12 +60,10 @@ class Verdict:
 
 @record
 class Refusal:
-    """No candidate is allowed: the requirement that the last one to be refused fails, and why.
+    """No candidate is allowed: the requirement that the nearest one fails, and why.
 
     `requirement` is None where there is no candidate at all.
     """
 
     requirement: str | None
     explanation: str | None
-    degrees: Degrees | None
-    candidates: int

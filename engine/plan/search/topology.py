@@ -189,16 +189,14 @@ def find_kinds(arguments: Mapping[str, Any], inventory: Inventory | None) -> Kin
                 budgets[position],
             )
             order += 1
-            slots.setdefault(arguments["alike"][position], []).append((slot, position))
+            slots.setdefault(alike_names[position], []).append((slot, position))
     joined = _Joined(arguments, inventory)
     alike: list[Alike] = []
     whole: list[Alike] = []
     for name in sorted(slots):
         islands = list(joined.islands(slots[name]))
-        budgets = sorted({slot.budget for slot, _ in slots[name]}, reverse=True)
-        for least in budgets:
-            if least in _spread(budgets):
-                alike.append(_alike(name, len(whole), _chosen(islands, least), arguments))
+        for least in _spread(sorted({slot.budget for slot, _ in slots[name]}, reverse=True)):
+            alike.append(_alike(name, len(whole), _chosen(islands, least), arguments))
         whole.append(alike[-1])
     return Kinds(alike, whole)
 
@@ -217,9 +215,9 @@ def _chosen(islands: Sequence[Island], least: int) -> list[Island]:
 
 
 def _spread(budgets: Sequence[int]) -> Sequence[int]:
-    """All budgets, or where there are many some that are spread over them, the least one of them."""
+    """All budgets, the least one last; where there are many, some that are spread over them and the least."""
     step = max(1, len(budgets) // _MOST_BUDGETS)
-    return budgets[::-step]
+    return budgets[::-step][::-1]
 
 
 def _field(device: Any, name: str) -> Any:
