@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import atheris
+import yaml
 
 TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP))
@@ -58,6 +59,8 @@ def seeds(target: str) -> Iterator[bytes]:
     if target == "inventories":
         for path in sorted((DATA / "topologies").glob("*.txt")):
             yield path.read_bytes()
+        for variant in yaml.safe_load((DATA / "topologies" / "variants.yaml").read_text()):
+            yield variant["text"].encode()
     elif target == "models":
         for path in sorted((DATA / "models").glob("*.json")):
             yield path.read_bytes()

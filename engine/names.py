@@ -31,6 +31,12 @@ class Names:
         """The entry that a name means, however it is written: `NVIDIA H100 80GB HBM3`, `h100-sxm`."""
         return find_loosely(self.plain(), name)
 
+    def starting(self, start: str) -> list[str]:
+        """The entries of which a name begins so, however it is written; none for what says nothing."""
+        wanted = _plain(start)
+        entries = [entry for alias, entry in self.plain().items() if wanted and alias.startswith(wanted)]
+        return list(dict.fromkeys(entries))
+
     def plain(self) -> dict[str, str]:
         """Entries by their names and aliases without what makers write differently."""
         return plain_names(self.rows, self.aliases)

@@ -39,8 +39,9 @@ def command() -> None:
 def detect(policies: tuple[str, ...], form: str) -> int:
     """Describe this machine, as its tools do.
 
-    nvidia-smi, rocm-smi and hl-smi are asked for accelerators, as far as they are there. Nothing leaves the
-    machine; serial numbers and its name are not asked for.
+    NVML, nvidia-smi, rocm-smi, amd-smi, hl-smi, xpu-smi, neuron-ls and system_profiler are asked, as far as
+    they are there; /sys and /dev tell of the rest. Nothing leaves the machine; serial numbers and its name are
+    not asked for.
     """
     from engine.inventory import detect as this_machine
 
@@ -65,9 +66,10 @@ def detect(policies: tuple[str, ...], form: str) -> int:
 def import_(files: tuple[str, ...], source: str, policies: tuple[str, ...], form: str) -> int:
     """Make one inventory of what tools printed of one machine.
 
-    nvidia-smi topo -m, --query-gpu=… --format=csv, -L, -q -x; rocm-smi --showtopo; what vLLM's or PyTorch's
-    collect_env printed, in which these are found; kubectl get nodes -o json; ai-hwaccel's registry. What a
-    source doesn't say stays unknown.
+    nvidia-smi without arguments, topo -m, --query-gpu=… --format=csv, -L, -q, -q -x; rocm-smi --showtopo,
+    --showproductname, --showmeminfo vram; amd-smi without arguments, static, topology; neuron-ls -j; lscpu;
+    what vLLM's or PyTorch's collect_env printed, in which these are found; kubectl get nodes -o json;
+    ai-hwaccel's registry. What a source doesn't say stays unknown.
     """
     texts = [("<stdin>" if file == "-" else file, read_text(file)) for file in files]
     imported = import_texts(texts, load_hardware(policies), source)

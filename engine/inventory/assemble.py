@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from engine.errors import RequestError
 from engine.inventory.capture import Seen, SeenDevice, SeenLink
-from engine.inventory.products import Hardware, Row, versions
-from engine.inventory.types import Device, Imported, Interconnect, Inventory, Link
+from engine.inventory.products import Hardware, Row, attributes
+from engine.inventory.types import Attribute, Device, Imported, Interconnect, Inventory, Link
 
 
 def assemble(seen: Seen, hardware: Hardware) -> Imported:
@@ -27,31 +27,45 @@ def assemble(seen: Seen, hardware: Hardware) -> Imported:
 
 
 def _device(seen: Seen, device: SeenDevice, hardware: Hardware, notes: list[str]) -> Device:
-    row = hardware.product(device.name)
+    name = device.name
+    if name is not None and name.endswith("..."):
+        name = hardware.cut(name, device.memory_bytes) or name
+        if name != device.name:
+            notes.append(f"'{device.name}' is cut off: by its memory it is taken for {name}")
+    row = hardware.product(name)
     kind = row["kind"] if row is not None else seen.kind
     if kind is None:
         raise RequestError(
-            f"device {device.number}: unknown product '{device.name}'",
-            hint=hardware.products.nearest(device.name or "") or "the catalog `products` lists them",
+            f"device {device.number}: unknown product '{name}'",
+            hint=hardware.products.nearest(name or "") or "the catalog `products` lists them",
         )
     memory = device.memory_bytes
     if memory is None and row is not None and row["memory_mib"] is not None:
         memory = row["memory_mib"] * 2**20
-        notes.append(f"the memory of '{device.name}' is that of the catalog")
+        notes.append(f"the memory of '{name}' is that of the catalog")
     if row is not None and row["shared_memory"]:
-        notes.append(f"'{device.name}' has no memory of its own: it shares the machine's")
-    if device.name is not None and row is None:
-        notes.append(f"'{device.name}' is not in the catalog of products")
+        notes.append(f"'{name}' has no memory of its own: it shares the machine's")
+    if name is not None and row is None:
+        notes.append(f"'{name}' is not in the catalog of products")
     return Device(
         kind=kind,
         memory_bytes=memory,
         device_id=device.number,
-        name=device.name,
+        name=name,
         numa_node=device.numa_node,
         driver_version=device.driver_version,
         free_bytes=device.free_bytes,
-        attributes={} if row is None else versions(row),
+        attributes=attributes(row) | _counted(device, row),
     )
+
+
+def _counted(device: SeenDevice, row: Row | None) -> dict[str, Attribute]:
+    """The number of cores that its tool told."""
+    if device.core_count is None:
+        return {}
+    return {
+        "core_count" if row is None or row["parts_field"] is None else row["parts_field"]: device.core_count
+    }
 
 
 def _links(

@@ -18,6 +18,9 @@ class SeenDevice:
     free_bytes: int | None = None
     numa_node: int | None = None
     driver_version: str | None = None
+    cpus: str | None = None
+    """The CPUs that it is near, as `0-15,32-47`."""
+    core_count: int | None = None
     line: int = 1
 
 
@@ -39,6 +42,8 @@ class Seen:
     """Of its devices, where the tool tells: it is the tool of one maker."""
     devices: dict[int, SeenDevice] = field(default_factory=dict)
     links: list[SeenLink] = field(default_factory=list)
+    numa_cpus: dict[int, str] = field(default_factory=dict)
+    """CPUs of each NUMA node that has any."""
     notes: list[str] = field(default_factory=list)
 
     def device(self, number: int, line: int) -> SeenDevice:
@@ -52,12 +57,15 @@ class Seen:
         self.kind = self.kind or other.kind
         for number, device in other.devices.items():
             own = self.device(number, device.line)
-            for each in ("name", "memory_bytes", "free_bytes", "numa_node", "driver_version"):
+            for each in _DESCRIBED:
                 if getattr(own, each) is None:
                     setattr(own, each, getattr(device, each))
         self.links = self.links or other.links
+        self.numa_cpus = self.numa_cpus or other.numa_cpus
         self.notes += other.notes
 
+
+_DESCRIBED = ("name", "memory_bytes", "free_bytes", "numa_node", "driver_version", "cpus", "core_count")
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 

@@ -6,24 +6,40 @@ import re
 from collections.abc import Callable, Sequence
 
 from engine.errors import DocumentError
-from engine.inventory import nvidia_smi, nvidia_xml, rocm_smi
+from engine.inventory import (
+    amd_smi,
+    numa,
+    nvidia_smi,
+    nvidia_text,
+    nvidia_topo,
+    nvidia_xml,
+    rocm_smi,
+    smi_json,
+)
 from engine.inventory.assemble import assemble
 from engine.inventory.capture import Lines, Seen, plain
 from engine.inventory.products import Hardware
 from engine.inventory.types import Imported
 
 _SIGNS = re.compile(
-    r"^[ \t]*GPU0[ \t]+(?:GPU1|X|CPU|NIC0|mlx)"
+    r"^[ \t]*GPU\d+[ \t]+(?:GPU\d|X|CPU|NIC0|mlx)"
     r"|^(?:[a-z_.]+(?: \[\w+\])?, )*(?:gpu_)?name(?:, |\s*$)"
     r"|\| NVIDIA-SMI \d"
     r"|GPU \d+:.*(?:UUID|NVIDIA|AMD|MiB)"
+    r"|^\s*(?:\d+, )?(?:NVIDIA|Tesla|GeForce|Quadro|GRID) [^,\n]+, \d+"
+    r"|^GPU models and configuration"
+    r"|=NVSMI LOG="
+    r"|\| AMD-SMI \d"
+    r"|^[A-Z -]+ TABLE:\s*$"
+    r"|^GPU: \d+\s*$"
+    r"|^GPU\[\d+\]"
     r"|between two GPUs"
     r"|^\s*<nvidia_smi_log>\s*$"
     r"|^\s*NUMA node\(s\):",
     re.MULTILINE,
 )
 
-SOURCES = ("auto", "nvidia-smi", "rocm-smi")
+SOURCES = ("auto", "nvidia-smi", "rocm-smi", "amd-smi")
 """What `--from` may say."""
 
 
@@ -51,15 +67,39 @@ def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: 
         for find in _finders(source, codes, hop_weight(hardware)):
             for found in find(text):
                 seen.add(found)
+        _name_all(seen, rocm_smi.first_name(text))
+    numa.place(seen)
     if not seen.devices:
-        for name, content in texts:
-            nvidia_smi.refuse_table_for_eyes(Lines.of(content, name))
         names = ", ".join(name for name, _ in texts)
         raise DocumentError(
             f"{names}: no accelerator is described there",
-            hint="paste nvidia-smi topo -m, --query-gpu=… --format=csv, -L, -q -x, or rocm-smi --showtopo",
+            hint="paste nvidia-smi topo -m, --query-gpu=… --format=csv, -L, -q -x; rocm-smi --showtopo; "
+            "amd-smi static, topology",
         )
     return assemble(seen, hardware)
+
+
+def read_printed(value: object, hardware: Hardware) -> Imported | None:
+    """The inventory in a decoded JSON document; None where no tool printed it.
+
+    Raises:
+        DocumentError: a device is damaged.
+        RequestError: nothing says what kind of devices they are.
+    """
+    seen = smi_json.read(value, hop_weight(hardware))
+    return None if seen is None or not seen.devices else assemble(seen, hardware)
+
+
+def _name_all(seen: Seen, name: str | None) -> None:
+    """Name the devices that nothing else names as the first of them is named."""
+    unnamed = [device for device in seen.devices.values() if device.name is None]
+    if name is None or seen.kind not in (None, rocm_smi.KIND):
+        return
+    seen.kind = rocm_smi.KIND
+    for device in unnamed or ([] if seen.devices else [seen.device(0, 1)]):
+        device.name = name
+    if len(unnamed) != 1:
+        seen.notes.append(f"'{name}' is said of the first device only, and taken for all")
 
 
 def link_codes(hardware: Hardware) -> frozenset[str]:
@@ -74,12 +114,37 @@ def hop_weight(hardware: Hardware) -> int:
 
 def _finders(source: str, codes: frozenset[str], weight: int) -> list[Callable[[Lines], Sequence[Seen]]]:
     nvidia: list[Callable[[Lines], Sequence[Seen]]] = [
-        lambda text: list(nvidia_smi.tables(text)),
+        _nvidia_tables,
         lambda text: list(nvidia_xml.logs(text)),
-        lambda text: [found] if (found := nvidia_smi.listed(text)) is not None else [],
-        lambda text: list(nvidia_smi.matrices(text, codes)),
+        lambda text: list(nvidia_text.logs(text)),
+        lambda text: list(nvidia_text.overviews(text)),
+        lambda text: _one(nvidia_smi.listed(text)),
+        lambda text: list(nvidia_topo.matrices(text, codes)),
     ]
-    rocm: list[Callable[[Lines], Sequence[Seen]]] = [
-        lambda text: [found] if (found := rocm_smi.topology(text, weight)) is not None else [],
+    amd: list[Callable[[Lines], Sequence[Seen]]] = [
+        lambda text: _one(_json(text, weight)),
+        lambda text: _one(amd_smi.described(text)),
+        lambda text: _one(amd_smi.overview(text)),
+        lambda text: _one(rocm_smi.described(text)),
+        lambda text: _one(amd_smi.topology(text, weight)),
+        lambda text: _one(rocm_smi.topology(text, weight)),
     ]
-    return {"nvidia-smi": nvidia, "rocm-smi": rocm}.get(source, [*nvidia, *rocm])
+    of_makers = {"nvidia-smi": nvidia, "rocm-smi": amd, "amd-smi": amd}
+    return [*of_makers.get(source, [*nvidia, *amd]), lambda text: _one(numa.nodes(text))]
+
+
+def _nvidia_tables(text: Lines) -> Sequence[Seen]:
+    """Tables of `--query-gpu`; rows without a head are looked for where no table has one."""
+    return list(nvidia_smi.tables(text)) or _one(nvidia_smi.headless(text))
+
+
+def _one(found: Seen | None) -> Sequence[Seen]:
+    return [] if found is None else [found]
+
+
+def _json(text: Lines, weight: int) -> Seen | None:
+    """What stands in a text that is all JSON."""
+    content = "\n".join(text.lines).strip()
+    if not content.startswith(("[", "{")):
+        return None
+    return smi_json.printed(content, text.name, weight)

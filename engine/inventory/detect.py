@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
-from engine.inventory import nvidia_smi, nvml, rocm_smi, smi_json
+from engine.inventory import amd_smi, nvidia_smi, nvidia_topo, nvml, rocm_smi, smi_json, sysfs
 from engine.inventory.assemble import assemble
 from engine.inventory.capture import Lines, Seen
 from engine.inventory.captures import hop_weight, link_codes
@@ -26,14 +26,19 @@ from engine.records import replace
 PATIENCE = 20.0
 """Seconds for a tool's answer."""
 
-_TOOLS = ("nvidia-smi", "rocm-smi", "amd-smi", "hl-smi", "xpu-smi")
+_TOOLS = ("nvidia-smi", "rocm-smi", "amd-smi", "hl-smi", "xpu-smi", "neuron-ls")
 _QUERY = "index,name,memory.total,memory.free,driver_version"
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where a container's limit stands, in the second and in the first version of control groups."""
 
 
-def detect(hardware: Hardware, patience: float = PATIENCE) -> Imported:
+def detect(hardware: Hardware, patience: float = PATIENCE, root: Path = Path("/")) -> Imported:
     """The inventory of this machine: its accelerators, then its CPU with the memory that may be used.
+
+    Args:
+        hardware: what is known of products, links and PCI numbers.
+        patience: seconds for each tool's answer.
+        root: of the file system in which /sys and /dev are looked at.
 
     Raises:
         EngineError: a tool printed what can't be read.
@@ -42,20 +47,15 @@ def detect(hardware: Hardware, patience: float = PATIENCE) -> Imported:
     missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
     if missing:
         notes.append(f"{_and(missing)} here: what only they tell of is not listed")
-    found: list[Imported] = []
-    for find in (_nvidia, _amd, _gaudi, _intel, _apple):
-        seen = find(_Tools(notes, patience), hardware)
-        if seen is not None and seen.devices:
-            found.append(assemble(seen, hardware))
-    for pattern, what in (("accel[0-9]*", "TPU"), ("neuron[0-9]*", "AWS Neuron"), ("nvidia[0-9]*", "NVIDIA")):
-        count = len(list(Path("/dev").glob(pattern)))
-        if count and not (what == "NVIDIA" and found):
-            notes.append(f"/dev has {count} {what} devices, of which no tool here says more")
+    seen = [each for find in _FINDERS if (each := find(_Tools(notes, patience), hardware)) and each.devices]
+    told = {each.kind for each in seen if each.kind is not None}
+    seen += sysfs.devices(root, hardware, hop_weight(hardware), told, notes)
+    found = [assemble(each, hardware) for each in seen]
     devices = [device for each in found for device in each.inventory.devices]
     links = _moved(found)
     interconnects = [link for each in found for link in each.inventory.interconnects]
     notes += [note for each in found for note in each.notes]
-    inventory = Inventory((*devices, _cpu()), tuple(interconnects), links=links)
+    inventory = Inventory((*devices, _cpu(root)), tuple(interconnects), links=links)
     return Imported(inventory, tuple(dict.fromkeys(notes)))
 
 
@@ -144,27 +144,38 @@ def _nvidia_smi(tools: _Tools, hardware: Hardware) -> Seen | None:
     if seen is not None and matrix is not None:
         codes = link_codes(hardware)
         lines = Lines.of(matrix, "nvidia-smi topo")
-        topology = tools.read(lines.name, lambda: next(nvidia_smi.matrices(lines, codes), None))
+        topology = tools.read(lines.name, lambda: next(nvidia_topo.matrices(lines, codes), None))
         if topology is not None:
             seen.add(topology)
     return seen
 
 
 def _amd(tools: _Tools, hardware: Hardware) -> Seen | None:
-    return _rocm_smi(tools, hardware) or _amd_smi(tools)
+    return _rocm_smi(tools, hardware) or _amd_smi(tools, hardware)
 
 
-def _amd_smi(tools: _Tools) -> Seen | None:
-    described = tools.run("amd-smi", "static", "--asic", "--vram", "--json")
-    return None if described is None else tools.read("amd-smi", lambda: smi_json.amd(described))
+def _amd_smi(tools: _Tools, hardware: Hardware) -> Seen | None:
+    seen = _printed(tools, hardware, "amd-smi", "static", "--asic", "--vram", "--numa", "--json")
+    matrix = None if seen is None else tools.run("amd-smi", "topology", name="amd-smi topology")
+    if seen is not None and matrix is not None:
+        lines, weight = Lines.of(matrix, "amd-smi topology"), hop_weight(hardware)
+        topology = tools.read(lines.name, lambda: amd_smi.topology(lines, weight))
+        if topology is not None:
+            seen.add(topology)
+    return seen
+
+
+def _printed(tools: _Tools, hardware: Hardware, tool: str, *arguments: str) -> Seen | None:
+    """What a tool printed as JSON."""
+    text = tools.run(tool, *arguments)
+    if text is None:
+        return None
+    return tools.read(tool, lambda: smi_json.printed(text, tool, hop_weight(hardware)))
 
 
 def _rocm_smi(tools: _Tools, hardware: Hardware) -> Seen | None:
-    described = tools.run("rocm-smi", "--showproductname", "--showmeminfo", "vram", "--json")
-    if described is None:
-        return None
-    seen = tools.read("rocm-smi", lambda: rocm_smi.cards(described))
-    matrix = tools.run("rocm-smi", "--showtopo")
+    seen = _printed(tools, hardware, "rocm-smi", "--showproductname", "--showmeminfo", "vram", "--json")
+    matrix = None if seen is None else tools.run("rocm-smi", "--showtopo")
     if seen is not None and matrix is not None:
         lines, weight = Lines.of(matrix, "rocm-smi --showtopo"), hop_weight(hardware)
         topology = tools.read("rocm-smi", lambda: rocm_smi.topology(lines, weight))
@@ -184,8 +195,7 @@ def _gaudi(tools: _Tools, hardware: Hardware) -> Seen | None:
 
 
 def _intel(tools: _Tools, hardware: Hardware) -> Seen | None:
-    listed = tools.run("xpu-smi", "discovery", "-j")
-    seen = None if listed is None else tools.read("xpu-smi", lambda: smi_json.intel(listed))
+    seen = _printed(tools, hardware, "xpu-smi", "discovery", "-j")
     for device in [] if seen is None else seen.devices.values():
         described = tools.run("xpu-smi", "discovery", "-d", str(device.number), "-j")
         try:
@@ -196,11 +206,17 @@ def _intel(tools: _Tools, hardware: Hardware) -> Seen | None:
 
 
 def _apple(tools: _Tools, hardware: Hardware) -> Seen | None:
-    described = tools.run("system_profiler", "SPHardwareDataType", "-json")
-    return None if described is None else tools.read("system_profiler", lambda: smi_json.apple(described))
+    return _printed(tools, hardware, "system_profiler", "SPHardwareDataType", "-json")
 
 
-def _cpu() -> Device:
+def _neuron(tools: _Tools, hardware: Hardware) -> Seen | None:
+    return _printed(tools, hardware, "neuron-ls", "--json-output")
+
+
+_FINDERS = (_nvidia, _amd, _gaudi, _intel, _neuron, _apple)
+
+
+def _cpu(root: Path) -> Device:
     """The CPU with the memory that this process may use."""
     import psutil
 
@@ -208,7 +224,7 @@ def _cpu() -> Device:
     free = int(psutil.virtual_memory().available)
     for path in _LIMITS:
         try:
-            text = Path(path).read_text(encoding="ascii").strip()
+            text = (root / path).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
             continue
         if text.isdecimal():

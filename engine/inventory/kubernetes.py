@@ -7,13 +7,25 @@ from typing import Any
 
 from engine.errors import RequestError
 from engine.inventory.fabric import usual
-from engine.inventory.products import Hardware, versions
+from engine.inventory.products import Hardware, Row, attributes
 from engine.inventory.types import Device, Imported, Interconnect, Inventory
 from engine.quantities import whole
 
-_PRODUCTS = ("nvidia.com/gpu.product", "amd.com/gpu.product-name", "beta.amd.com/gpu.product-name")
-_MEMORY = ("nvidia.com/gpu.memory",)
+_PRODUCTS = (
+    "nvidia.com/gpu.product",
+    "amd.com/gpu.product-name",
+    "beta.amd.com/gpu.product-name",
+    "cloud.google.com/gke-tpu-accelerator",
+    "cloud.google.com/gke-accelerator",
+    "node.kubernetes.io/instance-type",
+)
+"""Labels that name the product, the surest first; an instance's type counts only where it is known as one."""
+_MEMORY = "nvidia.com/gpu.memory"
 """In MiB."""
+_REPLICAS = "nvidia.com/gpu.replicas"
+"""Of how many pods each device is offered to at a time."""
+_SHARED = "-SHARED"
+_PARTS = "nvidia.com/mig-"
 _MOST = 100_000
 
 
@@ -70,10 +82,14 @@ def _of_node(
     node_name = name if isinstance(name, str) else None
     if spec.get("unschedulable") is True:
         notes.append(f"node {node_name} is cordoned: its devices are not available")
-    product = next((str(labels[key]) for key in _PRODUCTS if labels.get(key)), None)
-    row = hardware.product(product)
-    mib = next((size for key in _MEMORY if (size := whole(labels.get(key))) is not None), None)
+    product, row = _product(labels, hardware)
+    mib = whole(labels.get(_MEMORY))
     memory = None if mib is None else mib * 2**20
+    if any(str(resource).startswith(_PARTS) and whole(count) for resource, count in allocatable.items()):
+        notes.append(f"node {node_name} offers parts of devices (MIG): they are not counted")
+    shared = max(whole(labels.get(_REPLICAS)) or 1, 1)
+    if shared > 1:
+        notes.append(f"node {node_name} offers each device {shared} times: it is counted once")
     if memory is None and row is not None and row["memory_mib"] is not None:
         memory = row["memory_mib"] * 2**20
         notes.append(f"the memory of '{product}' is that of the catalog")
@@ -82,7 +98,7 @@ def _of_node(
         if (whole(count) or 0) > _MOST or whole(count) is None:
             raise RequestError(f"node {node_name}: {resource} is {count[:40]!r}, expected a count")
         first = sum(device.kind == kind for device in before)
-        for number in range(int(count)):
+        for number in range(int(count) // shared):
             yield Device(
                 kind,
                 memory,
@@ -90,8 +106,19 @@ def _of_node(
                 first + number,
                 product,
                 node=node_name,
-                attributes={} if row is None else versions(row),
+                attributes=attributes(row) if row is None or row["kind"] == kind else {},
             )
+
+
+def _product(labels: Mapping[str, Any], hardware: Hardware) -> tuple[str | None, Row | None]:
+    """The product that a node's labels name, and what is known of it."""
+    for key in _PRODUCTS:
+        name = str(labels.get(key) or "").removesuffix(_SHARED)
+        instance = key == _PRODUCTS[-1]
+        row = hardware.product(name.partition(".")[0] if instance else name)
+        if name and (row is not None or not instance):
+            return name, row
+    return None, None
 
 
 def _resources(hardware: Hardware) -> dict[str, str]:

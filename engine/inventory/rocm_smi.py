@@ -1,16 +1,18 @@
-"""What `rocm-smi --showtopo` prints: tables of weights, hops and link types, and NUMA nodes."""
+"""What `rocm-smi` prints: tables of weights, hops and link types, NUMA nodes, products and memory."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from engine.errors import DocumentError
 from engine.inventory.capture import Lines, Seen, SeenLink
 from engine.quantities import whole
 
 KIND = "RocmGpu"
+
+Cells = dict[tuple[int, int], str]
+"""Of a table of pairs, by the numbers of both devices."""
 
 _TITLES = {
     "Weight between two GPUs": "weight",
@@ -30,7 +32,7 @@ def topology(text: Lines, hop_weight: int) -> Seen | None:
     Raises:
         DocumentError: a table that is cut off, or cells that are none; at its line.
     """
-    tables: dict[str, dict[tuple[int, int], str]] = {}
+    tables: dict[str, Cells] = {}
     seen = Seen(KIND)
     for start, line in enumerate(text.lines):
         title = line.strip("= ")
@@ -42,16 +44,48 @@ def topology(text: Lines, hop_weight: int) -> Seen | None:
             seen.device(int(match["number"]), number + 1).numa_node = int(match["node"])
     if not tables:
         return None
-    seen.links = list(_links(tables, seen, str(hop_weight)))
+    seen.links = list(links(tables, seen, str(hop_weight)))
     return seen
 
 
-def _table(text: Lines, start: int, seen: Seen) -> dict[tuple[int, int], str]:
+_SAYS = re.compile(r"GPU\[(?P<number>\d{1,5})\]\s*: (?P<name>[^:]+?)\s*:\s*(?P<value>.*\S)\s*\Z")
+_FIRST = re.compile(r"GPU models and configuration\s*:\s*(?P<name>AMD [^(]*\S)\s*(?:\(gfx.*\))?\s*\Z")
+"""PyTorch's collect_env names the first of a machine's AMD devices only."""
+
+
+def described(text: Lines) -> Seen | None:
+    """The devices of `--showproductname` and `--showmeminfo vram` in a text; None where there are none."""
+    seen = Seen(KIND)
+    used: dict[int, int] = {}
+    for line, content in enumerate(text.lines):
+        match = _SAYS.match(content.strip())
+        if match is None:
+            continue
+        number, name, value = int(match["number"]), match["name"], match["value"]
+        if name in _NAMES and value != "N/A" and not value.startswith("0x"):
+            device = seen.device(number, line + 1)
+            device.name = device.name or value
+        elif name == _TOTAL:
+            seen.device(number, line + 1).memory_bytes = whole(value)
+        elif name == _USED:
+            used[number] = whole(value) or 0
+    for number, device in seen.devices.items():
+        if device.memory_bytes is not None and number in used:
+            device.free_bytes = max(device.memory_bytes - used[number], 0)
+    return seen if seen.devices else None
+
+
+def first_name(text: Lines) -> str | None:
+    """The name of the first device in PyTorch's collect_env; None where it isn't AMD's."""
+    return next((match["name"] for line in text.lines if (match := _FIRST.match(line))), None)
+
+
+def _table(text: Lines, start: int, seen: Seen) -> Cells:
     header = text.lines[start + 1].split() if start + 1 < len(text.lines) else []
     if not header or not all(re.fullmatch(r"GPU\d+", token) for token in header):
         raise text.fault("a table without columns", start, hint="it is cut off: paste all of it")
     numbers = [int(token[3:]) for token in header]
-    cells: dict[tuple[int, int], str] = {}
+    cells: Cells = {}
     for row, line in enumerate(range(start + 2, start + 2 + len(numbers))):
         tokens = text.lines[line].split() if line < len(text.lines) else []
         if not tokens or tokens[0] != f"GPU{numbers[row]}" or len(tokens) != len(numbers) + 1:
@@ -64,8 +98,14 @@ def _table(text: Lines, start: int, seen: Seen) -> dict[tuple[int, int], str]:
     return cells
 
 
-def _links(tables: dict[str, dict[tuple[int, int], str]], seen: Seen, hop_weight: str) -> Iterator[SeenLink]:
-    """Direct xGMI links and ways over PCIe. Where only weights are given, those of one hop are xGMI."""
+def links(tables: dict[str, Cells], seen: Seen, hop_weight: str) -> Iterator[SeenLink]:
+    """Direct xGMI links and ways over PCIe. Where only weights are given, those of one hop are xGMI.
+
+    Args:
+        tables: of "type", "weight" and "hops", as far as they were printed.
+        seen: gets a note of the pairs that nothing joins directly.
+        hop_weight: of one xGMI hop.
+    """
     types, weights = tables.get("type"), tables.get("weight")
     pairs = types or weights or tables["hops"]
     far = 0
@@ -81,42 +121,33 @@ def _links(tables: dict[str, dict[tuple[int, int], str]], seen: Seen, hop_weight
         seen.notes.append(f"{far} pairs are joined over other devices only, or it is not said by what")
 
 
-def _code(
-    types: dict[tuple[int, int], str] | None,
-    weights: dict[tuple[int, int], str] | None,
-    pair: tuple[int, int],
-    hop_weight: str,
-) -> str | None:
-    weight = None if weights is None else weights[pair]
-    if types is not None and types[pair] != "XGMI":
-        return types[pair]
+_UNTOLD = {"0", "N/A"}
+"""Weights that some drivers give every pair."""
+
+
+def _code(types: Cells | None, weights: Cells | None, pair: tuple[int, int], hop_weight: str) -> str | None:
+    weight = None if weights is None else weights.get(pair)
+    if types is not None and (types.get(pair) != "XGMI" or weight in _UNTOLD):
+        return types.get(pair)
     if weight is not None:
         return "XGMI" if weight == hop_weight else None
     return None if types is None else "XGMI"
 
 
-def cards(text: str) -> Seen:
-    """The devices of `rocm-smi --showproductname --showmeminfo vram --json`.
-
-    Raises:
-        DocumentError: it is no such JSON.
-    """
-    try:
-        value = json.loads(text[text.index("{") :])
-    except ValueError:
-        raise DocumentError("rocm-smi: expected JSON") from None
+def cards(value: Mapping[str, Any]) -> Seen:
+    """The devices of `rocm-smi --showproductname --showmeminfo vram --json`."""
     seen = Seen(KIND)
-    for name, card in value.items() if isinstance(value, dict) else ():
-        match = re.fullmatch(r"card(\d+)", str(name))
+    for name, card in value.items():
+        match = re.fullmatch(r"card(\d{1,5})", str(name))
         if match is None or not isinstance(card, dict):
             continue
         device = seen.device(int(match[1]), 1)
         device.name = next((str(card[key]) for key in _NAMES if card.get(key) not in (None, "N/A", "")), None)
-        total, used = card.get("VRAM Total Memory (B)"), card.get("VRAM Total Used Memory (B)")
-        device.memory_bytes, used_bytes = whole(total), whole(used)
+        device.memory_bytes, used_bytes = whole(card.get(_TOTAL)), whole(card.get(_USED))
         if device.memory_bytes is not None and used_bytes is not None:
             device.free_bytes = max(device.memory_bytes - used_bytes, 0)
     return seen
 
 
 _NAMES = ("Card Series", "Card series", "Card Model", "Card model")
+_TOTAL, _USED = "VRAM Total Memory (B)", "VRAM Total Used Memory (B)"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from engine.errors import RequestError
 from engine.inventory.fabric import usual
-from engine.inventory.products import Hardware, Row, versions
+from engine.inventory.products import Hardware, Row, attributes
 from engine.inventory.types import Attribute, Device, Imported, Interconnect, Inventory
 
 _PART = re.compile(r"(?:(?P<nodes>\d+)x)?(?:(?P<count>\d+)x)?(?P<name>[A-Za-z][\w.-]*)\Z")
@@ -76,14 +76,13 @@ def _made(
     row: Row, name: str, number: int, node: str | None, more: dict[str, Attribute], times: int = 1
 ) -> Device:
     memory = row["memory_mib"]
-    attributes = {**more, **versions(row)}
     return Device(
         kind=row["kind"],
         memory_bytes=None if memory is None else memory * 2**20 * times,
         device_id=number,
         name=name,
         node=node,
-        attributes=attributes,
+        attributes={**attributes(row), **more},
     )
 
 

@@ -62,9 +62,22 @@ def _of_document(document: Document, hardware: Callable[[], Hardware]) -> Import
 
             if is_nodes(document.value):
                 return read_nodes(document.value, hardware())
+        if _may_be_printed(document.value):
+            from engine.inventory.captures import read_printed
+
+            printed = read_printed(document.value, hardware())
+            if printed is not None:
+                return printed
         return Imported(read_inventory(document.value))
     except RequestError as error:
         raise error.located(document) from None
+
+
+def _may_be_printed(value: object) -> bool:
+    """Whether a decoded document may be what a tool printed, rather than an inventory or a registry."""
+    return isinstance(value, list) or (
+        isinstance(value, dict) and not value.keys() & {"devices", "profiles"} and "kind" not in value
+    )
 
 
 def _is_node(value: object) -> bool:

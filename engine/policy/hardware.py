@@ -12,13 +12,13 @@ from engine.policy.store import PolicyStore
 
 
 def load_hardware(folders: Sequence[str] = ()) -> Hardware:
-    """The newest catalogs of products and of links.
+    """The newest catalogs of products, links, launching and PCI numbers.
 
     Raises:
         PolicyError: one is missing or faulty.
         DocumentError: one can't be read.
     """
-    return Hardware(*(load_names(name, folders) for name in ("products", "links", "launch")))
+    return Hardware(*(load_names(name, folders) for name in ("products", "links", "launch", "pci")))
 
 
 def load_names(name: str, folders: Sequence[str] = ()) -> Names:

@@ -203,7 +203,7 @@ def test_the_lock(run: Run, tmp_path: Path) -> None:
     (folder / "policies.lock").unlink()
     assert (
         run("policies", "lock", folder).out
-        == f"{folder}/policies.lock: 14 versions, 14 of them new, 0 changed\n"
+        == f"{folder}/policies.lock: 15 versions, 15 of them new, 0 changed\n"
     )
     assert (folder / "policies.lock").read_text() == (TOP / "policies" / "policies.lock").read_text()
     policy = folder / "sharding" / "1.0.0.yaml"

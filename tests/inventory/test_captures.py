@@ -279,13 +279,6 @@ def test_columns_in_any_order(head: str, run: Run) -> None:
     assert device["device_id"] == 3
 
 
-def test_the_table_for_people_is_refused(run: Run) -> None:
-    table = "+---+\n| NVIDIA-SMI 550.54.15   Driver Version: 550.54.15   CUDA Version: 12.4 |\n"
-    ran = run("eval", "--inventory", "-", "--params", "7B", "--quantization", "bf16", stdin=table)
-    assert ran.code == 2
-    assert "<stdin>:2:1: this is nvidia-smi's table for people" in ran.err
-
-
 # --- in a word --------------------------------------------------------------------------------------
 
 

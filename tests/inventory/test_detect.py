@@ -135,6 +135,22 @@ def test_apple(run: Run, tools: Path) -> None:
     assert "C02" not in json.dumps(found)
 
 
+def test_amd_by_its_newer_tool_with_links(run: Run, tools: Path) -> None:
+    table = "LINK TYPE TABLE:\n0000:0c:00.0 0000:22:00.0\n0000:0c:00.0 SELF XGMI\n0000:22:00.0 XGMI SELF\n"
+    printing(tools, "amd-smi", {"static": json.dumps(AMD), "topology": table})
+    _, found, _ = detected(run)
+    assert [(each["a"], each["b"], each["kind"]) for each in found["links"]] == [(0, 1, "XGMI")]
+
+
+def test_neuron(run: Run, tools: Path) -> None:
+    device = {"neuron_device": 0, "nc_count": 4, "memory_size": 103079215104, "instance_type": "trn2.3xlarge"}
+    printing(tools, "neuron-ls", {"json": json.dumps([device])})
+    (found, _), _, _ = detected(run)
+    wanted = {"kind": "AwsNeuron", "name": "trn2", "chip_type": "Trainium", "core_count": 4}
+    assert {name: found[name] for name in wanted} == wanted
+    assert found["memory_bytes"] == 103079215104
+
+
 @pytest.mark.parametrize("tool", ["amd-smi", "xpu-smi", "system_profiler"])
 @pytest.mark.parametrize("printed", ["", "{", "[]", "nonsense", "[1, null]", '{"device_list": 3}'])
 def test_what_is_no_such_json_is_a_note_or_nothing(tool: str, printed: str, run: Run, tools: Path) -> None:
@@ -188,6 +204,140 @@ def test_what_is_detected_can_be_planned_on(run: Run, tools: Path, tmp_path: Pat
     assert os.uname().nodename not in file.read_text()
 
 
+# --- /sys and /dev ----------------------------------------------------------------------------------
+
+
+class Machine:
+    """A file system with what the kernel shows of PCI devices."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, path: str, text: str) -> None:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")
+
+    def device(self, address: str, numbers: str, **files: str) -> None:
+        vendor, device = numbers.split(":")
+        for name, text in {"vendor": f"0x{vendor}", "device": f"0x{device}", **files}.items():
+            self.write(f"sys/bus/pci/devices/{address}/{name}", text)
+
+    def found(self) -> tuple[list[tuple[Any, ...]], Any]:
+        """What is detected but the CPU: kind, name, number, MiB, NUMA node."""
+        found = detect.detect(load_hardware(), root=self.root)
+        *devices, cpu = found.inventory.devices
+        assert cpu.kind == "Cpu"
+        described = [
+            (
+                each.kind,
+                each.name,
+                each.device_id,
+                None if each.memory_bytes is None else each.memory_bytes / 2**20,
+                each.numa_node,
+            )
+            for each in devices
+        ]
+        return described, found
+
+
+@pytest.fixture
+def machine(tmp_path: Path, tools: Path) -> Machine:
+    return Machine(tmp_path / "root")
+
+
+def test_tpus_are_known_by_their_numbers(machine: Machine) -> None:
+    for number in range(4):
+        machine.device(f"0000:00:{number + 4:02x}.0", "1ae0:0063", numa_node=str(number // 2))
+        machine.write(f"dev/accel{number}", "")
+    machine.device("0000:00:01.0", "8086:1237", numa_node="-1")
+    described, found = machine.found()
+    assert described == [("Tpu", "TPU-v5e", number, 16384, number // 2) for number in range(4)]
+    assert [each.attributes for each in found.inventory.devices[:4]] == [
+        {"version": "V5e", "chip_count": 1}
+    ] * 4
+
+
+@pytest.mark.parametrize(
+    ("numbers", "node", "expected"),
+    [
+        ("1d0f:7164", "neuron0", ("AwsNeuron", "Trainium", 0, 32768, None)),
+        ("1d0f:7264", "neuron0", ("AwsNeuron", "Inferentia2", 0, 32768, None)),
+        ("1da3:1060", "accel/accel0", ("Gaudi", "Gaudi3", 0, 131072, None)),
+        ("10de:2330", "nvidia0", ("CudaGpu", "H100-SXM", 0, 81559, None)),
+        ("8086:643e", "accel/accel0", ("IntelNpu", "Intel NPU of Lunar Lake", 0, None, None)),
+        ("1022:17f0", "accel/accel0", ("AmdXdnaNpu", "AMD XDNA NPU of Strix", 0, None, None)),
+        ("1ae0:0062", "vfio/0", ("Tpu", "TPU-v5p", 0, 97280, None)),
+    ],
+)
+def test_makers_without_their_tools(
+    numbers: str, node: str, expected: tuple[Any, ...], machine: Machine
+) -> None:
+    machine.device("0000:3b:00.0", numbers, numa_node="-1")
+    machine.write(f"dev/{node}", "")
+    described, _ = machine.found()
+    assert described == [expected]
+
+
+def test_what_dev_does_not_give_is_not_counted(machine: Machine) -> None:
+    """A container sees the bus of its host, and reaches what it was given."""
+    for number in range(8):
+        machine.device(f"0000:{number + 16:02x}:00.0", "10de:2335")
+    machine.write("dev/nvidia3", "")
+    described, found = machine.found()
+    assert len(described) == 1
+    assert "the PCI bus has 8 of 'NVIDIA H200 SXM', and /dev gives 1 of them to use" in found.notes
+
+
+def test_an_accelerator_that_nobody_knows_is_a_note(machine: Machine) -> None:
+    machine.device("0000:3b:00.0", "dead:beef", **{"class": "0x120000"})
+    described, found = machine.found()
+    assert described == []
+    assert "the PCI bus has an accelerator dead:beef that the catalog `pci` doesn't know" in found.notes
+
+
+def test_amd_by_its_driver(machine: Machine) -> None:
+    """Memory and xGMI links of four devices, of which 0-1 and 2-3 are joined; node 0 is the CPU."""
+    buses = [0x0C, 0x22, 0x8E, 0xA7]
+    nodes = "sys/class/kfd/kfd/topology/nodes"
+    machine.write("dev/kfd", "")
+    machine.write(f"{nodes}/0/properties", "cpu_cores_count 64\nlocation_id 0\ndomain 0")
+    for number, bus in enumerate(buses):
+        sizes = {"mem_info_vram_total": str(68702699520), "mem_info_vram_used": str(10960896)}
+        machine.device(f"0000:{bus:02x}:00.0", "1002:740f", numa_node=str(number // 2), **sizes)
+        machine.write(f"{nodes}/{number + 1}/properties", f"simd_count 416\nlocation_id {bus << 8}\ndomain 0")
+        for link, (kind, other, weight) in enumerate([(2, 0, 20), (11, (number ^ 1) + 1, 15)]):
+            machine.write(
+                f"{nodes}/{number + 1}/io_links/{link}/properties",
+                f"type {kind}\nnode_from {number + 1}\nnode_to {other}\nweight {weight}",
+            )
+    described, found = machine.found()
+    assert described == [("RocmGpu", "MI210", number, 65520, number // 2) for number in range(4)]
+    assert {each.free_bytes for each in found.inventory.devices[:4]} == {68702699520 - 10960896}
+    joined = {(each.a, each.b): each.kind for each in found.inventory.links}
+    assert {pair for pair, kind in joined.items() if kind == "XGMI"} == {(0, 1), (2, 3)}
+    assert len(joined) == 6
+
+
+def test_what_a_tool_told_is_not_told_again(machine: Machine, tools: Path) -> None:
+    printing(tools, "nvidia-smi", {"query-gpu": CSV, "topo": SWITCHED})
+    machine.device("0000:3b:00.0", "10de:2330")
+    machine.write("dev/nvidia0", "")
+    described, _ = machine.found()
+    assert len(described) == 8
+    assert {name for _, name, *_ in described} == {"NVIDIA H100 80GB HBM3"}
+
+
+@pytest.mark.parametrize("text", ["", "0x", "nonsense", "0x" + "f" * 5000])
+def test_odd_files_are_passed_over(text: str, machine: Machine) -> None:
+    machine.device("0000:3b:00.0", "1002:740f", numa_node=text, mem_info_vram_total=text)
+    machine.write("dev/kfd", "")
+    machine.write("sys/bus/pci/devices/0000:3c:00.0/vendor", text)
+    machine.write("sys/class/kfd/kfd/topology/nodes/1/properties", f"location_id {text}")
+    described, _ = machine.found()
+    assert described == [("RocmGpu", "MI210", 0, 65520, None)]
+
+
 # --- Kubernetes --------------------------------------------------------------------------------------
 
 
@@ -233,6 +383,55 @@ def test_odd_nodes(value: Any, message: str, run: Run, tmp_path: Path) -> None:
     ran = run("inventory", "import", file)
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
+
+
+@pytest.mark.parametrize(
+    ("labels", "resource", "devices", "name", "memory"),
+    [
+        (
+            {"nvidia.com/gpu.product": "Tesla-T4-SHARED", "nvidia.com/gpu.replicas": "10"},
+            "nvidia.com/gpu",
+            4,
+            "Tesla-T4",
+            15360,
+        ),
+        ({"cloud.google.com/gke-accelerator": "nvidia-l4"}, "nvidia.com/gpu", 40, "nvidia-l4", 23034),
+        (
+            {"cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite-podslice"},
+            "google.com/tpu",
+            40,
+            "tpu-v5-lite-podslice",
+            16384,
+        ),
+        (
+            {"node.kubernetes.io/instance-type": "trn1.32xlarge"},
+            "aws.amazon.com/neuron",
+            40,
+            "trn1.32xlarge",
+            32768,
+        ),
+        ({"node.kubernetes.io/instance-type": "m5.large"}, "nvidia.com/gpu", 40, None, None),
+    ],
+)
+def test_labels_of_clouds_and_of_shared_devices(
+    labels: dict[str, str], resource: str, devices: int, name: str | None, memory: int | None, run: Run
+) -> None:
+    item = node("a", "0", **labels)
+    item["status"]["allocatable"] = {resource: "40"}
+    ran = run("inventory", "import", "-", "--format", "json", stdin=json.dumps({"items": [item]}))
+    assert ran.code == 0, ran.err
+    assert len(ran.json["devices"]) == devices
+    assert {each.get("name") for each in ran.json["devices"]} == {name}
+    assert {each["memory_bytes"] for each in ran.json["devices"]} == {memory and memory * 2**20}
+    assert ("counted once" in ran.err) is (devices == 4)
+
+
+def test_parts_of_devices_are_told_and_not_counted(run: Run) -> None:
+    item = node("a", "1", **{"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"})
+    item["status"]["allocatable"]["nvidia.com/mig-1g.10gb"] = "7"
+    ran = run("inventory", "import", "-", "--format", "json", stdin=json.dumps({"items": [item]}))
+    assert len(ran.json["devices"]) == 1
+    assert "node a offers parts of devices (MIG): they are not counted" in ran.err
 
 
 @pytest.mark.parametrize(

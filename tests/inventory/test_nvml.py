@@ -106,4 +106,4 @@ def test_without_the_binding_the_tools_are_asked(
     monkeypatch.setenv("PATH", str(tmp_path))
     found, err = detected(run)
     assert [each["kind"] for each in found["devices"]] == ["Cpu"]
-    assert "nvidia-smi, rocm-smi, amd-smi, hl-smi and xpu-smi are not here" in err
+    assert "nvidia-smi, rocm-smi, amd-smi, hl-smi, xpu-smi and neuron-ls are not here" in err

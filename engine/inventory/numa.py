@@ -1,0 +1,42 @@
+"""NUMA nodes of devices by the CPUs that they are near: `lscpu` and `numactl --hardware` list each node's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from engine.inventory.capture import Lines, Seen
+
+_LSCPU = re.compile(r"\s*NUMA node(?P<node>\d+) CPU\(s\):[ \t]*(?P<cpus>\S*)\s*\Z")
+_NUMACTL = re.compile(r"\s*node (?P<node>\d+) cpus:(?P<cpus>[\d ]*)\Z")
+_MOST = 2**16
+"""Numbers of CPUs are below it; more is no list of CPUs."""
+
+
+def nodes(text: Lines) -> Seen | None:
+    """The NUMA nodes that have CPUs, None where a text lists none. Nodes of memory alone are left out."""
+    seen = Seen()
+    for line in text.lines:
+        match = _LSCPU.match(line) or _NUMACTL.match(line)
+        if match is not None and match["cpus"].strip():
+            seen.numa_cpus[int(match["node"])] = ",".join(match["cpus"].split())
+    return seen if seen.numa_cpus else None
+
+
+def place(seen: Seen) -> None:
+    """Give devices whose CPUs are all of one node that node, where nothing else has told it."""
+    known = {node: set(_numbers(cpus)) for node, cpus in seen.numa_cpus.items()}
+    for device in seen.devices.values():
+        if device.numa_node is None and device.cpus is not None:
+            own = set(_numbers(device.cpus))
+            near = [node for node, cpus in known.items() if own and own <= cpus]
+            device.numa_node = near[0] if len(near) == 1 else None
+
+
+def _numbers(cpus: str) -> Iterator[int]:
+    """0, 1, 2, 3 and 8 of `0-3,8`; nothing of what is no such list."""
+    for part in cpus.split(","):
+        match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part)
+        if match is not None:
+            first, last = int(match[1]), int(match[2] or match[1])
+            yield from range(first, min(last, _MOST) + 1)

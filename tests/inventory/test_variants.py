@@ -1,0 +1,156 @@
+"""Other versions of the tools, other ways to paste (variants.yaml), and damage to each."""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.errors import EngineError
+from engine.inventory.source import import_texts
+from engine.policy.hardware import load_hardware
+from tests.conftest import DATA, Run
+
+pytestmark = pytest.mark.usefixtures("first_version")
+
+VARIANTS: list[dict[str, Any]] = yaml.safe_load((DATA / "topologies" / "variants.yaml").read_text())
+HARDWARE = load_hardware()
+TEXTS = {each["what"]: each["text"] for each in VARIANTS}
+MIB = 2**20
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda each: each["what"])
+def test_variants(variant: dict[str, Any], run: Run) -> None:
+    ran = run("inventory", "import", "-", "--format", "json", stdin=variant["text"])
+    assert ran.code == 0, ran.err
+    devices, links = ran.json["devices"], ran.json.get("links", [])
+    found = {
+        "devices": len(devices),
+        "numbers": [each["device_id"] for each in devices],
+        "kind": devices[0]["kind"],
+        "names": [each.get("name") for each in devices],
+        "numa": [each.get("numa_node") for each in devices],
+        "memory_mib": [
+            None if each["memory_bytes"] is None else each["memory_bytes"] / MIB for each in devices
+        ],
+        "free_mib": [each.get("free_bytes", 0) / MIB for each in devices],
+        "driver": devices[0].get("driver_version"),
+        "links": {
+            f"{each['a']}-{each['b']}": f"NV{each['count']}" if each["kind"] == "NVLink" else each["kind"]
+            for each in links
+        },
+    }
+    assert len({each["kind"] for each in devices}) == 1
+    expected = {
+        name: value for name, value in variant.items() if name not in ("what", "text", "links", "note")
+    }
+    assert {name: found[name] for name in expected} == expected
+    assert found["links"].items() >= variant.get("links", {}).items()
+    assert variant.get("note", "") in ran.err
+    for secret in ("0123456789ABCDEF", "UUID", "GPU-0000"):
+        assert secret not in ran.out
+
+
+def test_a_matrix_is_read_whole_or_not_at_all() -> None:
+    """Of N devices come links for each pair, or an error."""
+    for variant in VARIANTS:
+        with suppress(EngineError):
+            inventory = import_texts([("x", variant["text"])], HARDWARE).inventory
+            pairs = len(inventory.devices) * (len(inventory.devices) - 1) // 2
+            assert len(inventory.links) in (0, pairs), variant["what"]
+
+
+def test_two_pastes_of_one_machine(run: Run, tmp_path: Any) -> None:
+    """Names and sizes of one tool's output, links of another's."""
+    names = tmp_path / "names.txt"
+    names.write_text(TEXTS["what rocm-smi says of products and memory, as text"])
+    matrix = tmp_path / "matrix.json"
+    matrix.write_text(TEXTS["amd-smi topology as JSON of older versions"])
+    ran = run("inventory", "import", names, matrix, "--format", "json")
+    assert ran.code == 0, ran.err
+    assert [each["name"] for each in ran.json["devices"]] == ["AMD Instinct MI210"] * 2
+    assert [each["kind"] for each in ran.json["links"]] == ["PCIE"]
+
+
+def test_an_overview_is_enough_for_a_command(run: Run) -> None:
+    asked = ("eval", "--inventory", "-", "--params", "34B", "--quantization", "bf16", "--format", "vllm")
+    ran = run(*asked, stdin=TEXTS["nvidia-smi without arguments"])
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("CUDA_VISIBLE_DEVICES=1 vllm serve")
+
+
+OVERVIEW = TEXTS["nvidia-smi without arguments"]
+AMD = TEXTS["amd-smi without arguments"]
+TOPOLOGY = TEXTS["amd-smi topology where weights are not told"]
+LOG = TEXTS["nvidia-smi -q as text"]
+
+
+def line_of(text: str, word: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), 1) if word in line)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "message"),
+    [
+        (OVERVIEW.split("|   0  NVIDIA")[0], line_of(OVERVIEW, "NVIDIA-SMI"), "without a device"),
+        (OVERVIEW.split("| N/A   31C")[0], line_of(OVERVIEW, "|   0  "), "a device without its second line"),
+        (OVERVIEW.replace("|   1  NV", "|   0  NV"), line_of(OVERVIEW, "|   1  "), "device 0 stands twice"),
+        (AMD.split("| 0000:05")[0], line_of(AMD, "AMD-SMI"), "without a device"),
+        (AMD.split("|   0       0")[0], line_of(AMD, "0000:05"), "a device without its second line"),
+        (TOPOLOGY.split("0000:5d:00.0 0 ")[0], 5, "row 0000:5d:00.0 is missing or cut off"),
+        ("LINK TYPE TABLE:\n", 1, "a table without columns"),
+        (LOG.split("GPU 0000")[0], 1, "the log has no device"),
+        (LOG.replace("81559 MiB", "much"), line_of(LOG, "81559 MiB"), "'much' is not a size"),
+        ("0, NVIDIA L4, 23034 MiB\n0, NVIDIA L4, 23034 MiB\n", 2, "device 0 stands twice"),
+    ],
+)
+def test_damage_is_found_at_its_line(text: str, at: int, message: str, run: Run) -> None:
+    ran = run("inventory", "import", "-", stdin=text)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: <stdin>:{at}:")
+    assert message in ran.err
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([{"gpu": "first"}], "amd-smi: a device without a number"),
+        ([{"gpu": True}], "amd-smi: a device without a number"),
+        ([{"gpu": 0, "links": [{"gpu": 7, "link_type": "XGMI"}]}], "a link to a device that isn't listed"),
+        ([{"neuron_device": -1}], "neuron-ls: a device without a number"),
+        ({"device_list": [{"device_id": None}]}, "xpu-smi: a device without a number"),
+        ([{"other": 1}], "expected a mapping, found a list"),
+        ({"card": {}}, "the document has no field 'devices'"),
+        ([], "expected a mapping, found a list"),
+    ],
+)
+def test_odd_json(value: Any, message: str, run: Run, tmp_path: Any) -> None:
+    file = tmp_path / "printed.json"
+    file.write_text(json.dumps(value))
+    ran = run("inventory", "import", file)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+
+
+@pytest.mark.parametrize("what", TEXTS)
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_no_variant_is_too_odd(what: str, seed: int) -> None:
+    """Characters and lines dropped, doubled or cut: an inventory or an error of ours, nothing else."""
+    rng = random.Random(seed)
+    lines = TEXTS[what].split("\n")
+    for _ in range(rng.randint(1, 4)):
+        lines = lines or [""]
+        number = rng.randrange(len(lines))
+        line = lines[number]
+        at = rng.randint(0, len(line))
+        odd = line[:at] + rng.choice('X\t ,9|/-:GPU[]{}"²') + line[at:]
+        lines[number : number + 1] = rng.choice([[], [line, line], [line[:at]], [odd], [line[at:]]])
+    with suppress(EngineError):
+        import_texts([("odd", "\n".join(lines))], HARDWARE)
