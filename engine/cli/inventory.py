@@ -40,8 +40,8 @@ def detect(policies: tuple[str, ...], form: str) -> int:
     """Describe this machine, as its tools do.
 
     NVML, nvidia-smi, rocm-smi, amd-smi, hl-smi, xpu-smi, neuron-ls and system_profiler are asked, as far as
-    they are there; /sys and /dev tell of the rest. Nothing leaves the machine; serial numbers and its name are
-    not asked for.
+    they are there; /sys and /dev tell of the rest. Nothing leaves the machine; serial numbers and its name
+    are not asked for.
     """
     from engine.inventory import detect as this_machine
 
