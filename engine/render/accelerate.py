@@ -12,23 +12,17 @@ import yaml
 from engine.decision import Decision
 from engine.errors import RenderError
 from engine.model import Model
+from engine.model.architectures import CLASSES
 from engine.render import Screen
 from engine.render.launch import Launch, launch, load_rows
 
 _TRUNK = "model"
 """The module with embeddings, layers and the last norm, of all architectures below."""
 
-_ARCHITECTURES = (
-    "DeepseekV3ForCausalLM",
-    "Gemma2ForCausalLM",
-    "GptOssForCausalLM",
-    "LlamaForCausalLM",
-    "MistralForCausalLM",
-    "MixtralForCausalLM",
-    "Qwen2ForCausalLM",
-    "Qwen3ForCausalLM",
-    "Qwen3MoeForCausalLM",
-)
+_OTHERWISE = ("Gemma4ForCausalLM", "PhiForCausalLM", "PhiMoEForCausalLM")
+"""Classes with modules beside or instead of these."""
+
+ARCHITECTURES = frozenset(each for each in CLASSES if each.endswith("ForCausalLM")).difference(_OTHERWISE)
 
 
 def render(decision: Decision, screen: Screen) -> str:
@@ -54,11 +48,11 @@ def render(decision: Decision, screen: Screen) -> str:
 
 def _modules(model: Model | None) -> int:
     """How many layers the model has, if its modules are known."""
-    if model is None or model.layers is None or model.architecture not in _ARCHITECTURES:
+    if model is None or model.layers is None or model.architecture not in ARCHITECTURES:
         named = "not known" if model is None or model.architecture is None else model.architecture
         raise RenderError(
             f"the names of the model's modules are not known: its architecture is {named}",
-            hint="give its config.json with --model; known: " + ", ".join(_ARCHITECTURES),
+            hint="give its config.json with --model, of a model that reads and writes text only",
         )
     return model.layers
 

@@ -28,7 +28,9 @@ PUBLISHED = {
     "mistralai--Mixtral-8x7B-v0.1": 46_702_792_704,
     "deepseek-ai--DeepSeek-V3": 671_026_419_200,
 }
-UNKNOWN = "google--gemma-4-26B-A4B"
+GEMMA4 = "google--gemma-4-26B-A4B"
+COUNTED = [json.loads(line) for line in (MODELS / "architectures.jsonl").read_text().splitlines()]
+"""Configurations with the counts of the modules that transformers makes of them."""
 
 
 def config(name: str) -> Any:
@@ -86,10 +88,89 @@ def test_the_catalog_agrees_with_the_configurations(run: Run) -> None:
         assert found["parameters"]["total"] == PUBLISHED[name]
 
 
-def test_an_unknown_architecture_says_so(run: Run) -> None:
-    ran = run("model", "show", MODELS / f"{UNKNOWN}.json")
+def test_an_unknown_architecture_says_so(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(
+        json.dumps({**config(GEMMA4), "architectures": ["Gemma9ForCausalLM"], "text_config": {}}, indent=2)
+    )
+    ran = run("model", "show", path)
     assert (ran.code, ran.out) == (2, "")
-    assert f"{UNKNOWN}.json:3:5: unknown architecture 'Gemma4ForConditionalGeneration'" in ran.err
+    assert f"{path}:3:5: unknown architecture 'Gemma9ForCausalLM'" in ran.err
+
+
+@pytest.mark.parametrize("kind", dict.fromkeys(each["config"]["model_type"] for each in COUNTED))
+def test_counts_are_those_of_the_modules(kind: str) -> None:
+    for each in COUNTED:
+        if each["config"]["model_type"] == kind:
+            parameters = read_model(each["config"]).parameters
+            assert parameters is not None
+            found = {name: getattr(parameters, name) for name in each["counts"]}
+            assert found == each["counts"], each["config"]
+            parts = ("embedding", "attention", "dense", "routed_expert", "other")
+            assert sum(getattr(parameters, name) for name in parts) == parameters.total
+
+
+def test_gemma_4() -> None:
+    """26B, 4B of them active, by its name; its modules have 25,233,141,760 parameters and a scale a layer."""
+    model = read_model(config(GEMMA4))
+    assert model.params == 25_233_141_760 + 30
+    assert model.parameters is not None
+    assert 3.7e9 < model.parameters.active < 4.1e9
+    assert (model.experts, model.experts_per_token, model.expert_intermediate_size) == (128, 8, 704)
+    assert (model.sliding_window, model.sliding_layers, model.layers) == (1024, 25, 30)
+
+
+def test_the_part_for_text_of_a_class_that_is_not_known() -> None:
+    llama = config("meta-llama--Meta-Llama-3.1-8B")
+    outer = {"architectures": ["SeesForConditionalGeneration"], "vision_config": {}, "text_config": llama}
+    assert read_model(outer).params == read_model(llama).params
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "window", "layers"),
+    [
+        ("meta-llama--Meta-Llama-3.1-8B", {}, None, None),
+        ("mistralai--Mixtral-8x7B-v0.1", {"sliding_window": 4096}, 4096, 32),
+        ("Qwen--Qwen3-8B", {"sliding_window": 4096, "use_sliding_window": False}, None, None),
+        (
+            "Qwen--Qwen3-8B",
+            {"sliding_window": 4096, "use_sliding_window": True, "max_window_layers": 28},
+            4096,
+            8,
+        ),
+        ("openai--gpt-oss-20b", {}, 128, 12),
+        ("openai--gpt-oss-20b", {"layer_types": None}, 128, 12),
+        ("openai--gpt-oss-20b", {"architectures": ["Gemma3ForCausalLM"], "layer_types": None}, 128, 20),
+        (
+            "meta-llama--Meta-Llama-3.1-8B",
+            {"architectures": ["Llama4ForCausalLM"], "attention_chunk_size": 8192, "num_local_experts": 16},
+            8192,
+            24,
+        ),
+    ],
+)
+def test_windows(name: str, change: dict[str, Any], window: int | None, layers: int | None) -> None:
+    model = read_model({**config(name), **change})
+    assert (model.sliding_window, model.sliding_layers) == (window, layers)
+
+
+def test_a_state_of_fixed_size_counts_as_a_window() -> None:
+    """32 heads of 128 x 128 numbers are as many as the keys and values (2 heads of 256) of 512 tokens."""
+    shapes = {
+        "num_hidden_layers": 48,
+        "hidden_size": 2048,
+        "intermediate_size": 5120,
+        "vocab_size": 151936,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 2,
+        "num_experts": 512,
+        "num_experts_per_tok": 10,
+        "moe_intermediate_size": 512,
+        "shared_expert_intermediate_size": 512,
+    }
+    model = read_model({"architectures": ["Qwen3NextForCausalLM"], **shapes})
+    assert (model.sliding_window, model.sliding_layers) == (512, 36)
+    assert model.params == 79_674_391_296  # of the modules that transformers 5.24 makes of it
 
 
 @pytest.mark.parametrize(
@@ -99,6 +180,7 @@ def test_an_unknown_architecture_says_so(run: Run) -> None:
         ({"hidden_size": -1}, "hidden_size: expected a whole number from 1, found -1"),
         ({"hidden_size": 4096.5}, "hidden_size: expected a whole number"),
         ({"num_hidden_layers": 10**30}, "num_hidden_layers: expected a whole number"),
+        ({"num_hidden_layers": 10_001}, "num_hidden_layers: expected a whole number from 1 to 10000"),
         ({"num_hidden_layers": True}, "num_hidden_layers: expected a whole number"),
         ({"num_key_value_heads": 7}, "no multiple of 7 key-value heads"),
         ({"intermediate_size": None}, "the configuration has no intermediate_size"),

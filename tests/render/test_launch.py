@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from engine.render.accelerate import ARCHITECTURES
 from tests.conftest import DATA, TOP, Run
 
 pytestmark = pytest.mark.usefixtures("first_version")
@@ -125,6 +126,8 @@ def test_the_servers_own_parsers_know_every_flag(
 
 def test_accelerates_map_gives_every_module_one_place(run: Run) -> None:
     known = json.loads((DATA / "launch" / "modules.json").read_text())["architectures"]
+    assert set(known) == ARCHITECTURES
+    assert len({json.dumps(each) for each in known.values()}) == 1
     asked = ("--inventory", "4xRTX-4090", "--quantization", "fp16", "--format", "accelerate")
     for model, architecture in (
         ("qwen3-32b", "Qwen3ForCausalLM"),
