@@ -7,7 +7,7 @@ from html import escape
 from engine.decision import Decision
 from engine.render import Screen
 from engine.render import svg as picture
-from engine.render.text import headline
+from engine.render.text import estimate_rows, headline
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -32,10 +32,11 @@ def render(decision: Decision, screen: Screen) -> str:
         "digest": decision.policy_digest,
         "match": decision.match_id,
         "quantization": decision.quantization,
-        "estimate": None
-        if plan is None or plan.estimated_tokens_per_sec is None
-        else f"{plan.estimated_tokens_per_sec:.1f} tokens/s",
     }
+    if plan is not None and plan.estimates is not None:
+        rows |= dict(estimate_rows(plan.estimates))
+    elif plan is not None and plan.estimated_tokens_per_sec is not None:
+        rows["estimate"] = f"{plan.estimated_tokens_per_sec:.1f} tokens/s"
     listed = "".join(
         f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in rows.items() if value is not None
     )

@@ -34,23 +34,20 @@ svg { --ink: #1c2430; --paper: #fff; --quiet: #667085; --edge: #98a2b3; --fill: 
 .paper { fill: var(--paper); } .frame { fill: var(--frame); stroke: var(--edge); }
 .box { fill: var(--paper); stroke: var(--edge); } .off { opacity: .45; }
 .used { fill: var(--fill); } .over { fill: var(--over); }
-.link { stroke: var(--link); stroke-width: 1.5; opacity: .55; fill: none; }
+.link { stroke: var(--link); stroke-width: 1.8; opacity: .8; fill: none; }
 .slow { stroke: var(--edge); } .bus { fill: var(--link); font-size: 12px; }
 text { fill: var(--ink); font-size: 12px; } .quiet { fill: var(--quiet); }
-.head { font-size: 19px; font-weight: 600; }
+.head { font-size: 19px; font-weight: 600; } .end { text-anchor: end; }
 """
 
 
 @record(eq=False)
 class _Place:
-    """Where a device's box stands."""
+    """Where a device's box stands, and in which column of its node."""
 
     x: float
     y: float
-
-    @property
-    def middle(self) -> tuple[float, float]:
-        return self.x + _BOX_WIDTH / 2, self.y + _BOX_HEIGHT / 2
+    column: int
 
 
 def svg(inventory: Inventory, headline: str, reason: str = "", plan: Plan | None = None) -> str:
@@ -98,7 +95,7 @@ def _frame(positions: Sequence[int], places: dict[int, _Place], top: float) -> f
     for number, position in enumerate(positions):
         row, column = divmod(number, _COLUMNS)
         x = _MARGIN + _FRAME + column * (_BOX_WIDTH + _GAP)
-        places[position] = _Place(x, top + _FRAME + 8 + row * (_BOX_HEIGHT + _GAP))
+        places[position] = _Place(x, top + _FRAME + 8 + row * (_BOX_HEIGHT + _GAP), column)
     return 2 * _FRAME + 8 + rows * _BOX_HEIGHT + (rows - 1) * _GAP
 
 
@@ -118,6 +115,9 @@ def _box(device: Device, place: _Place, plan: Plan | None, shards: Sequence[Shar
         yield _rect(style, place.x, place.y, round(share * _BOX_WIDTH, 1), _BOX_HEIGHT)
     number = "" if device.device_id is None else f" {device.device_id}"
     yield _text(place.x + 10, place.y + 20, f"{device.kind}{number}")
+    if plan is not None and shards and plan.strategy.data_parallel > 1:
+        replica = f"replica {_replica(plan, shards[0])}"
+        yield _text(place.x + _BOX_WIDTH - 10, place.y + 20, replica, "quiet end")
     yield _text(place.x + 10, place.y + 38, _cut(device.name or "", 27), "quiet")
     size = "memory unknown" if memory is None else format_bytes(memory)
     yield _text(place.x + 10, place.y + 60, f"{format_bytes(held)} of {size}" if held else size)
@@ -133,7 +133,15 @@ def _layers(plan: Plan | None, shards: Sequence[Shard]) -> str:
     first, last = shards[0].layer_range[0], shards[-1].layer_range[1]
     if (first, last) == (0, 0):
         return "a part of every layer" if len(shards) == 1 else f"{len(shards)} parts of every layer"
-    return f"layers {first} to {last}"
+    degree = plan.strategy.tensor_parallel
+    part = f"{len(shards)}/{degree} of " if degree > 1 and len(shards) < degree else ""
+    return f"{part}layers {first} to {last}"
+
+
+def _replica(plan: Plan, shard: Shard) -> int:
+    """Shards are listed replica by replica."""
+    strategy = plan.strategy
+    return shard.shard_id // (strategy.tensor_parallel * strategy.pipeline_parallel)
 
 
 def _links(inventory: Inventory, places: dict[int, _Place]) -> Iterator[str]:
@@ -146,12 +154,19 @@ def _links(inventory: Inventory, places: dict[int, _Place]) -> Iterator[str]:
 
 
 def _line(link: Link, places: dict[int, _Place], *, slow: bool) -> str:
-    (x1, y1), (x2, y2) = places[link.a].middle, places[link.b].middle
-    # Bent, so that a line between far boxes doesn't hide behind the boxes between.
-    bend = 40 if abs(y1 - y2) < 1 else 0
-    style = "link slow" if slow else "link"
-    way = f"M{x1:g} {y1:g} Q{(x1 + x2) / 2:g} {(y1 + y2) / 2 - bend - 30:g} {x2:g} {y2:g}"
-    return f'<path class="{style}" d="{way}"/>'
+    """Across the gap between neighbours, in an arc over those between in a row, else from row to row."""
+    a, b = sorted((places[link.a], places[link.b]), key=lambda place: (place.y, place.x))
+    apart = abs(b.column - a.column)
+    if a.y != b.y:
+        shift = 12 * (b.column - a.column)
+        x1, x2 = a.x + _BOX_WIDTH / 2 + shift, b.x + _BOX_WIDTH / 2 - shift
+        way = f"M{x1:g} {a.y + _BOX_HEIGHT:g} L{x2:g} {b.y:g}"
+    elif apart == 1:
+        way = f"M{a.x + _BOX_WIDTH:g} {a.y + _BOX_HEIGHT / 2:g} H{b.x:g}"
+    else:
+        x1, x2 = a.x + _BOX_WIDTH - 16 * apart, b.x + 16 * apart
+        way = f"M{x1:g} {a.y:g} Q{(x1 + x2) / 2:g} {a.y - 13 * apart:g} {x2:g} {b.y:g}"
+    return f'<path class="{"link slow" if slow else "link"}" d="{way}"/>'
 
 
 def _below(inventory: Inventory, drawn: int) -> Iterator[str]:

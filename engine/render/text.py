@@ -127,7 +127,7 @@ def _print_plan(console: Console, decision: Decision, plan: Plan) -> None:
     summary.add_column(overflow="fold")
     summary.add_row("total", format_bytes(plan.total_memory_bytes) + _fit(decision))
     if plan.estimates is not None:
-        for row in _estimates(plan.estimates):
+        for row in estimate_rows(plan.estimates):
             summary.add_row(*row)
     elif plan.estimated_tokens_per_sec is not None:
         summary.add_row("estimate", f"{_number(plan.estimated_tokens_per_sec)} tokens/s")
@@ -136,7 +136,7 @@ def _print_plan(console: Console, decision: Decision, plan: Plan) -> None:
         console.print(Text.assemble(("warning: ", "bold yellow"), warning))
 
 
-def _estimates(estimates: Estimates) -> Iterator[tuple[str, str]]:
+def estimate_rows(estimates: Estimates) -> Iterator[tuple[str, str]]:
     """What one request alone gets and what it is made of, and what all get together."""
     if estimates.time_per_output_token_ms is not None:
         rate = f"{_number(1000 / estimates.time_per_output_token_ms)} tokens/s"
