@@ -106,6 +106,7 @@ def test_the_list(run: Run, tmp_path: Path) -> None:
         ("catalog", "launch", "1.0.0", False),
         ("catalog", "links", "1.0.0", False),
         ("catalog", "models", "1.0.0", False),
+        ("catalog", "pci", "1.0.0", False),
         ("catalog", "products", "1.0.0", False),
         ("catalog", "quantization", "2.0.0", False),
         ("catalog", "quantization", "1.0.0", False),
