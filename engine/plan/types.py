@@ -113,6 +113,10 @@ class Estimates:
     saturated_tokens_per_sec: float | None = None
     parts_ms: Mapping[str, float] | None = None
     binding: str | None = None
+    context: int | None = None
+    """Tokens of the longest request that there is memory for."""
+    concurrency: int | None = None
+    """Requests of that length at the same time, of a replica."""
 
     def to_dict(self) -> dict[str, Any]:
         """As programs read it."""
@@ -124,6 +128,8 @@ class Estimates:
             "memory_gib_per_device": self.memory_bytes_per_device / 2**30,
             "binding": self.binding,
             "parts_ms": None if self.parts_ms is None else dict(self.parts_ms),
+            "context": self.context,
+            "concurrency": self.concurrency,
         }
 
 

@@ -1,6 +1,6 @@
 """What launch targets share: the devices of a plan in its order, the degrees, how weights are stored.
 
-Flags are those of vLLM 0.33, SGLang 0.5.23 and llama.cpp's `llama-server` of 2025.
+Flags are those of vLLM 0.33, SGLang 0.5.23 and the `llama-server` of llama.cpp's commit 0c1e570.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class Launch:
     numbers: tuple[int, ...]
     """The devices' own numbers, in the order of the plan; each once."""
     nodes: int
+    serving: Mapping[str, Any]
+    """What is wished (`serving` of the request)."""
 
     @property
     def dtype(self) -> str | None:
@@ -60,6 +62,25 @@ class Launch:
         if self.row["visible"] is None or not self.numbers or self.nodes > 1:
             return {}
         return {self.row["visible"]: ",".join(map(str, self.numbers))}
+
+    @property
+    def context(self) -> int | None:
+        """Tokens of the longest request that the plan has memory for, where the model would take longer ones.
+
+        A server that isn't told sets memory aside for the model's own context, or doesn't start without it.
+        """
+        asked = self.serving.get("context")
+        own = None if self.model is None else self.model.context
+        if asked is None and own is not None and self.plan.estimates is not None:
+            asked = self.plan.estimates.context
+        return None if asked is None or (own is not None and asked >= own) else int(asked)
+
+    @property
+    def concurrency(self) -> int:
+        """Requests that the plan has memory for at the same time."""
+        estimates = self.plan.estimates
+        asked = self.serving.get("concurrency") if estimates is None else estimates.concurrency
+        return int(asked or 1)
 
     @property
     def stage_layers(self) -> list[int]:
@@ -164,6 +185,7 @@ def launch(decision: Decision, target: str, rows: Mapping[str, Row]) -> Launch:
         row,
         tuple(dict.fromkeys(_numbers(plan.shards, inventory))),
         nodes,
+        {} if request is None else request.inputs.get("serving") or {},
     )
 
 

@@ -23,7 +23,14 @@ def render(decision: Decision, screen: Screen) -> str:
     if plan.nodes > 1:
         raise RenderError("llama.cpp's server splits a model over the devices of one machine")
     plan.one_replica()
-    return command_line(plan.environment, ["llama-server", '-m "$GGUF"', *_split(plan)])
+    return command_line(plan.environment, ["llama-server", '-m "$GGUF"', *_split(plan), *_cache(plan)])
+
+
+def _cache(plan: Launch) -> list[str]:
+    """Tokens that keys and values are set aside for, of all requests together."""
+    if plan.context is None:
+        return []
+    return [f"-c {plan.context * plan.concurrency}", f"-np {plan.concurrency}"]
 
 
 def _split(plan: Launch) -> list[str]:

@@ -19,6 +19,7 @@ def render(decision: Decision, screen: Screen) -> str:
         f"--model-path {plan.source}",
         *_degrees(plan),
         *plan.weights(),
+        *([] if plan.context is None else [f"--context-length {plan.context}"]),
     ]
     return command_line(plan.environment, words)
 

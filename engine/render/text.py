@@ -137,7 +137,10 @@ def _print_plan(console: Console, decision: Decision, plan: Plan) -> None:
 
 
 def estimate_rows(estimates: Estimates) -> Iterator[tuple[str, str]]:
-    """What one request alone gets and what it is made of, and what all get together."""
+    """What there is room for, what one request gets and what it is made of, and what all get together."""
+    if estimates.context is not None and estimates.concurrency is not None:
+        many = "1 request" if estimates.concurrency == 1 else f"{estimates.concurrency:,} requests"
+        yield "room for", f"{many} of {estimates.context:,} tokens at a time, in each replica"
     if estimates.time_per_output_token_ms is not None:
         rate = f"{_number(1000 / estimates.time_per_output_token_ms)} tokens/s"
         yield "one request", f"{rate}, {_number(estimates.time_per_output_token_ms)} ms a token"

@@ -26,7 +26,7 @@ def words(plan: Launch) -> list[str]:
     Raises:
         RenderError: vLLM can't run the plan.
     """
-    return [f"vllm serve {plan.source}", *_degrees(plan), *plan.weights()]
+    return [f"vllm serve {plan.source}", *_degrees(plan), *plan.weights(), *_memory(plan)]
 
 
 def arguments(plan: Launch) -> dict[str, Any]:
@@ -36,7 +36,14 @@ def arguments(plan: Launch) -> dict[str, Any]:
         RenderError: vLLM can't run the plan.
     """
     pairs = (flag.removeprefix("--").split(" ") for flag in words(plan)[1:])
-    return {name.replace("-", "_"): int(value) if value.isdecimal() else value for name, value in pairs}
+    return {name.replace("-", "_"): _value(value) for name, value in pairs}
+
+
+def _value(text: str) -> Any:
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        return text
 
 
 def _degrees(plan: Launch) -> list[str]:
@@ -54,6 +61,13 @@ def _degrees(plan: Launch) -> list[str]:
     if plan.nodes > 1 and strategy.data_parallel > 1:
         flags.append("--data-parallel-backend ray")
     return flags
+
+
+def _memory(plan: Launch) -> list[str]:
+    """What memory is set aside for, as the plan has reckoned with it."""
+    flags = [] if plan.context is None else [f"--max-model-len {plan.context}"]
+    utilization = plan.serving.get("utilization")
+    return flags if utilization is None else [*flags, f"--gpu-memory-utilization {utilization:g}"]
 
 
 def _environment(plan: Launch) -> dict[str, str]:

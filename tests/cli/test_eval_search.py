@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -269,3 +271,63 @@ def test_one_candidate_is_chosen_among_unequal_devices_too(run: Run) -> None:
     asked = ("--params", "8B", "--quantization", "bf16", "--explain", "--format", "json")
     decision = run("eval", "--inventory", "-", *asked, stdin=devices).json
     assert sum(each.get("chosen", False) for each in decision["trace"]["candidates"]) == 1
+
+
+# --- memory that a server is told to set aside ----------------------------------------------------------
+
+
+def flags(run: Run, *arguments: str, form: str = "vllm") -> dict[str, str]:
+    ran = run("eval", *arguments, "--quantization", "bf16", "--format", form)
+    assert ran.code == 0, ran.err
+    found = shlex.split(ran.out.replace("\\\n", " "))
+    return {name: value for name, value in itertools.pairwise(found) if name.startswith("-")}
+
+
+SMALL = ("--inventory", "2xRTX-4090", "--model", "llama-3.1-8b")
+
+
+def test_a_server_is_told_the_context_that_there_is_memory_for(run: Run) -> None:
+    told = run("eval", *SMALL, "--quantization", "bf16", "--format", "json").json["plan"]["estimates"][
+        "context"
+    ]
+    assert 8192 < told < 131072
+    assert flags(run, *SMALL)["--max-model-len"] == str(told)
+    assert flags(run, *SMALL, form="sglang")["--context-length"] == str(told)
+    assert f"room for      1 request of {told:,} tokens" in run("eval", *SMALL, "--quantization", "bf16").out
+
+
+def test_what_is_asked_is_what_a_server_is_told(run: Run) -> None:
+    found = flags(run, *SMALL, "--context", "4096", "--utilization", "0.85")
+    assert (found["--max-model-len"], found["--gpu-memory-utilization"]) == ("4096", "0.85")
+    one = (*SMALL, "--pin", "dp=1", "--context", "4096", "--concurrency", "4")
+    found = flags(run, *one, form="llama.cpp")
+    assert (found["-c"], found["-np"]) == (str(4 * 4096), "4")
+    asked = yaml.safe_load(
+        run(
+            "eval",
+            *SMALL,
+            "--quantization",
+            "bf16",
+            "--context",
+            "4096",
+            "--utilization",
+            "0.85",
+            "--format",
+            "ray-serve",
+        ).out
+    )
+    (config,) = asked["applications"][0]["args"]["llm_configs"]
+    assert config["engine_kwargs"]["max_model_len"] == 4096
+    assert config["engine_kwargs"]["gpu_memory_utilization"] == 0.85
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--inventory", "8xH100-SXM", "--model", "llama-3.1-70b"),  # all of 131,072 tokens have room
+        ("--inventory", "8xH100-SXM", "--model", "llama-3.1-70b", "--context", "131072"),
+        ("--inventory", "8xH100-SXM", "--params", "70B"),  # its own context isn't known
+    ],
+)
+def test_a_server_is_told_nothing_where_its_own_way_is_right(arguments: tuple[str, ...], run: Run) -> None:
+    assert not flags(run, *arguments).keys() & {"--max-model-len", "--gpu-memory-utilization"}

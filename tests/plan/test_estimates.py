@@ -85,18 +85,9 @@ def test_the_arithmetic(drawn: tuple[str, dict[str, Any]]) -> None:
     plan = POLICY.decide(engine.Request.from_dict(asked), remedies=False).plan
     if plan is None:
         return
-    strategy = plan.strategy
-    degrees = (
-        strategy.tensor_parallel,
-        strategy.pipeline_parallel,
-        strategy.data_parallel,
-        strategy.expert_parallel or 1,
-    )
+    degrees, told = split(plan)
     size = degrees[0] * degrees[1]
     stages = plan.shards[: size : degrees[0]]
-    counts = [last - first + 1 for first, last in (shard.layer_range for shard in stages)]
-    # Stages in the middle are told alike: by the fullest.
-    told = [counts[0], *[max(counts[1:-1], default=0)] * max(len(counts) - 2, 0), counts[-1]][: len(counts)]
     wanted = asked["inventory"]["devices"]
     hops = [
         sum(
@@ -120,6 +111,55 @@ def test_the_arithmetic(drawn: tuple[str, dict[str, Any]]) -> None:
         assert estimates.time_per_output_token_ms == pytest.approx(found.token_ms, rel=1e-9)
         assert estimates.time_to_first_token_ms == pytest.approx(found.first_token_ms, rel=1e-9)
         assert estimates.saturated_tokens_per_sec == pytest.approx(found.saturated, rel=1e-9)
+
+
+CONTEXT = 131072
+
+
+@given(requests())
+@settings(max_examples=examples(200), deadline=None)
+def test_the_longest_request_has_room_and_a_longer_one_has_not(drawn: tuple[str, dict[str, Any]]) -> None:
+    """Nine tenths of a device are filled; of what 8,192 tokens leave nine tenths count, in steps of 1,024."""
+    name, asked = drawn
+    concurrency = asked["serving"]["concurrency"]
+    asked["model"]["context"] = CONTEXT
+    asked["serving"] = {"concurrency": concurrency, "objective": asked["serving"]["objective"]}
+    plan = POLICY.decide(engine.Request.from_dict(asked), remedies=False).plan
+    if plan is None:
+        return
+    degrees, told = split(plan)
+
+    def fullest(tokens: float) -> int:
+        serving = {"context": tokens, "input_tokens": 1024, "output_tokens": 512, "concurrency": concurrency}
+        return max(
+            expected(asked["model"], CHIPS[name], asked["quantization"], degrees, serving, told).stage_bytes
+        )
+
+    estimates = plan.estimates
+    assert estimates is not None
+    assert estimates.context is not None
+    assert estimates.concurrency == -(-concurrency // degrees[2])
+    assert 8192 <= estimates.context <= CONTEXT
+    budget = int(CHIPS[name].memory * 0.9)
+    assert fullest(estimates.context) <= budget
+    if estimates.context < CONTEXT:
+        assert estimates.context % 1024 == 0
+        assert fullest(8192 + (estimates.context + 1024 - 8192) / 0.9 + 1) > budget
+
+
+def split(plan: engine.Plan) -> tuple[tuple[int, int, int, int], list[int]]:
+    """The degrees, and the layers of each stage; stages in the middle are told alike: by the fullest."""
+    strategy = plan.strategy
+    degrees = (
+        strategy.tensor_parallel,
+        strategy.pipeline_parallel,
+        strategy.data_parallel,
+        strategy.expert_parallel or 1,
+    )
+    stages = plan.shards[: degrees[0] * degrees[1] : degrees[0]]
+    counts = [last - first + 1 for first, last in (shard.layer_range for shard in stages)]
+    told = [counts[0], *[max(counts[1:-1], default=0)] * max(len(counts) - 2, 0), counts[-1]][: len(counts)]
+    return degrees, told
 
 
 def wanted_node(devices: list[dict[str, Any]], shard: engine.Shard) -> str:

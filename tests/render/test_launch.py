@@ -103,7 +103,7 @@ def test_sglang(run: Run) -> None:
 @pytest.mark.parametrize("inventory", ["8xH100-SXM", "2x8xH100-SXM", "4xRTX-4090", "8xMI300X"])
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b"])
 @pytest.mark.parametrize("quantization", ["fp32", "bf16", "int8", "int4"])
-@pytest.mark.parametrize("form", ["vllm", "sglang"])
+@pytest.mark.parametrize("form", ["vllm", "sglang", "llama.cpp"])
 def test_the_servers_own_parsers_know_every_flag(
     form: str, inventory: str, model: str, quantization: str, run: Run
 ) -> None:
@@ -114,12 +114,14 @@ def test_the_servers_own_parsers_know_every_flag(
         return
     known = json.loads((DATA / "launch" / f"{form}.json").read_text())["flags"]
     found = shlex.split(ran.out.replace("\\\n", " "))
-    flags = [position for position, word in enumerate(found) if word.startswith("--")]
+    flags = [position for position, word in enumerate(found) if word.startswith("-") and word not in ("-m",)]
+    if form == "sglang":
+        flags = flags[1:]  # python -m
     assert flags
     for position in flags:
         described = known[found[position]]
         given = found[position + 1 : position + 2]
-        assert described["value"] is bool(given and not given[0].startswith("--"))
+        assert described["value"] is bool(given and not given[0].startswith("-"))
         assert "choices" not in described or given[0] in described["choices"]
         assert described.get("type") != "int" or given[0].isdigit()
 

@@ -27,7 +27,7 @@ Box = tuple[int, int, int, int]
 
 
 def chromium() -> str:
-    """Chromium's path. Where it isn't installed these tests are left out, but never by .ci/run, which says so."""
+    """Chromium's path. Where it isn't installed these tests are left out, but never by .ci/run."""
     found = next((path for name in _NAMES if (path := shutil.which(name))), None)
     if found is None and os.environ.get("ENGINE_TEST_BROWSER") == "required":
         pytest.fail("the tests of pictures need Chromium")

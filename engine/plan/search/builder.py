@@ -171,7 +171,7 @@ _NONE: frozenset[str] = frozenset()
 _TOO_FEW = "there are not as many devices that are alike as the degrees ask for"
 _ESTIMATES = (
     *("time_per_output_token_ms", "time_to_first_token_ms", "tokens_per_sec", "saturated_tokens_per_sec"),
-    *("parts_ms", "binding"),
+    *("parts_ms", "binding", "context", "concurrency"),
 )
 
 

@@ -46,6 +46,12 @@ _RESULTS = {
     "saturated_tokens_per_sec": Parameter(
         "double", "Output tokens of all replicas at the asked concurrency.", required=False
     ),
+    "context": Parameter(
+        "int", "Tokens of the longest request that there is memory for, its answer included.", required=False
+    ),
+    "concurrency": Parameter(
+        "int", "Requests of that length at the same time, of a replica.", required=False
+    ),
     "parts_ms": Parameter(
         "map(string, double)", "What the time of an output token is made of, in milliseconds.", required=False
     ),
