@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from engine.errors import DocumentError
+from engine.errors import DocumentError, RequestError
 from engine.inventory import (
     amd_smi,
     numa,
@@ -61,13 +61,18 @@ def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: 
         RequestError: nothing says what kind of devices they are.
     """
     seen = Seen()
-    codes = link_codes(hardware)
+    finders = _finders(source, link_codes(hardware), hop_weight(hardware))
+    before = ""
     for name, content in texts:
         text = Lines.of(content, name)
-        for find in _finders(source, codes, hop_weight(hardware)):
+        own = Seen()
+        for find in finders:
             for found in find(text):
-                seen.add(found)
+                own.add(found)
+        _refuse_another_machine(seen, own, before, name, hardware)
+        seen.add(own)
         _name_all(seen, rocm_smi.first_name(text))
+        before = before or name
     numa.place(seen)
     if not seen.devices:
         names = ", ".join(name for name, _ in texts)
@@ -77,6 +82,26 @@ def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: 
             "amd-smi static, topology",
         )
     return assemble(seen, hardware)
+
+
+def _refuse_another_machine(seen: Seen, own: Seen, before: str, name: str, hardware: Hardware) -> None:
+    """Files are of one machine: where two tell of one device, they tell the same.
+
+    Raises:
+        RequestError: they don't.
+    """
+    hint = "import each machine by itself, then: engine inventory join"
+    if seen.links and own.links and seen.links != own.links:
+        raise RequestError(f"{before} and {name} are of two machines: their links differ", hint=hint)
+    for number in sorted(seen.devices.keys() & own.devices.keys()):
+        names = [each.devices[number].name for each in (seen, own)]
+        products = {hardware.products.loose(each) for each in names if each is not None}
+        if len(products) > 1 and None not in products:
+            raise RequestError(
+                f"{before} and {name} are of two machines: device {number} is '{names[0]}' in one, "
+                f"and '{names[1]}' in the other",
+                hint=hint,
+            )
 
 
 def read_printed(value: object, hardware: Hardware) -> Imported | None:

@@ -20,7 +20,7 @@ from engine.inventory.assemble import assemble
 from engine.inventory.capture import Lines, Seen
 from engine.inventory.captures import hop_weight, link_codes
 from engine.inventory.products import Hardware
-from engine.inventory.types import Device, Imported, Inventory
+from engine.inventory.types import HOST, Device, Imported, Inventory
 from engine.records import replace
 
 PATIENCE = 20.0
@@ -229,4 +229,4 @@ def _cpu(root: Path) -> Device:
             continue
         if text.isdecimal():
             total = min(total, int(text))
-    return Device("Cpu", total, free_bytes=min(free, total))
+    return Device(HOST, total, free_bytes=min(free, total))

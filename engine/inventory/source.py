@@ -119,6 +119,16 @@ _KEYS = (
 )
 
 
+def on_node(inventory: Inventory, node: str | None) -> Inventory:
+    """The inventory with a node for the devices of which none is known."""
+    if node is None:
+        return inventory
+    devices = tuple(
+        device if device.node is not None else replace(device, node=node) for device in inventory.devices
+    )
+    return replace(inventory, devices=devices)
+
+
 def with_memory(inventory: Inventory, size: int | None) -> Inventory:
     """The inventory with a size for the devices of which none is known.
 

@@ -10,6 +10,9 @@ from engine.records import field, record
 
 Attribute = str | int | float | bool
 
+HOST = "Cpu"
+"""The kind of the machine itself, beside its accelerators."""
+
 
 @record
 class Device:

@@ -42,9 +42,11 @@ def _table(inventory: Inventory) -> list[str]:
 
 
 def _matrix(inventory: Inventory) -> list[str]:
-    """Who is joined to whom by what: NV18 for 18 NVLinks, · for nothing that is known."""
+    """Who is joined to whom by what: NV18 for 18 NVLinks, net for the network, · for nothing known."""
     size = len(inventory.devices)
-    cells = [["·"] * size for _ in range(size)]
+    nodes = [device.node for device in inventory.devices]
+    between = "net" if inventory.interconnects else "·"
+    cells = [["·" if nodes[a] == nodes[b] else between for b in range(size)] for a in range(size)]
     for link in inventory.links:
         short = "NV" if link.kind == "NVLink" else link.kind
         cell = f"{short}{link.count}" if link.count is not None and link.count > 1 else short
