@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
+
 from engine.inventory.types import Attribute
 from engine.names import Names, Row
-from engine.records import record
 
 __all__ = ["Hardware", "Names", "Row"]
 
@@ -13,14 +15,35 @@ _ABOUT = 0.02
 """Drivers report a little more or less of the same memory."""
 
 
-@record(eq=False)
 class Hardware:
-    """What readers of inventories know of hardware: products, and links by the codes of tools."""
+    """What readers of inventories know of hardware: each catalog is loaded when it is first asked for.
 
-    products: Names
-    links: Names
-    launch: Names
-    pci: Names
+    Args:
+        load: the newest catalog of a name.
+    """
+
+    def __init__(self, load: Callable[[str], Names]) -> None:
+        self._load = load
+
+    @cached_property
+    def products(self) -> Names:
+        """By the names that they are sold under."""
+        return self._load("products")
+
+    @cached_property
+    def links(self) -> Names:
+        """By the codes of tools."""
+        return self._load("links")
+
+    @cached_property
+    def launch(self) -> Names:
+        """How servers and Kubernetes name devices, by their kinds."""
+        return self._load("launch")
+
+    @cached_property
+    def pci(self) -> Names:
+        """By the numbers of a PCI bus."""
+        return self._load("pci")
 
     def product(self, name: str | None) -> Row | None:
         """What is known of a product by its name; None of one that isn't known."""

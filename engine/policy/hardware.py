@@ -12,13 +12,8 @@ from engine.policy.store import PolicyStore
 
 
 def load_hardware(folders: Sequence[str] = ()) -> Hardware:
-    """The newest catalogs of products, links, launching and PCI numbers.
-
-    Raises:
-        PolicyError: one is missing or faulty.
-        DocumentError: one can't be read.
-    """
-    return Hardware(*(load_names(name, folders) for name in ("products", "links", "launch", "pci")))
+    """What is known of hardware, by the newest catalogs; one that is faulty is an error where it is used."""
+    return Hardware(lambda name: load_names(name, folders))
 
 
 def load_names(name: str, folders: Sequence[str] = ()) -> Names:
