@@ -39,7 +39,7 @@ _SIGNS = re.compile(
     re.MULTILINE,
 )
 
-SOURCES = ("auto", "nvidia-smi", "rocm-smi", "amd-smi")
+SOURCES = ("auto", "nvidia-smi", "rocm-smi", "amd-smi", "collect-env", "kubernetes", "registry")
 """What `--from` may say."""
 
 

@@ -25,6 +25,8 @@ _MEMORY = "nvidia.com/gpu.memory"
 _REPLICAS = "nvidia.com/gpu.replicas"
 """Of how many pods each device is offered to at a time."""
 _SHARED = "-SHARED"
+_AMD, _DEVICE = "1002", "amd.com/gpu.device-id"
+"""AMD's number among vendors of PCI devices, and the label with the device's own."""
 _PARTS = "nvidia.com/mig-"
 _MOST = 100_000
 
@@ -80,8 +82,10 @@ def _of_node(
     allocatable = _mapping(status.get("allocatable")) or _mapping(status.get("capacity"))
     name = metadata.get("name")
     node_name = name if isinstance(name, str) else None
-    if spec.get("unschedulable") is True:
-        notes.append(f"node {node_name} is cordoned: its devices are not available")
+    available = spec.get("unschedulable") is not True and _is_ready(status)
+    if not available:
+        why = "not ready" if spec.get("unschedulable") is not True else "cordoned"
+        notes.append(f"node {node_name} is {why}: its devices are not available")
     product, row = _product(labels, hardware)
     mib = whole(labels.get(_MEMORY))
     memory = None if mib is None else mib * 2**20
@@ -102,12 +106,19 @@ def _of_node(
             yield Device(
                 kind,
                 memory,
-                spec.get("unschedulable") is not True,
+                available,
                 first + number,
                 product,
                 node=node_name,
                 attributes=attributes(row) if row is None or row["kind"] == kind else {},
             )
+
+
+def _is_ready(status: Mapping[str, Any]) -> bool:
+    """Whether the node's own condition says so; one that says nothing is taken to be."""
+    conditions = status.get("conditions")
+    told = [each for each in conditions if isinstance(each, dict)] if isinstance(conditions, list) else []
+    return all(each.get("status") == "True" for each in told if each.get("type") == "Ready")
 
 
 def _product(labels: Mapping[str, Any], hardware: Hardware) -> tuple[str | None, Row | None]:
@@ -118,7 +129,9 @@ def _product(labels: Mapping[str, Any], hardware: Hardware) -> tuple[str | None,
         row = hardware.product(name.partition(".")[0] if instance else name)
         if name and (row is not None or not instance):
             return name, row
-    return None, None
+    numbers = hardware.pci.rows.get(f"{_AMD}:{str(labels.get(_DEVICE)).lower()}")
+    named = None if numbers is None else numbers["product"]
+    return named, hardware.product(named)
 
 
 def _resources(hardware: Hardware) -> dict[str, str]:

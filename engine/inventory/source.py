@@ -93,9 +93,34 @@ def import_texts(texts: Sequence[tuple[str, str]], hardware: Hardware, source: s
     """
     from engine.inventory.captures import read_captures
 
-    if len(texts) == 1 and source == "auto" and _is_document(texts[0][1]):
-        return _of_document(parse_document(texts[0][1], texts[0][0]), lambda: hardware)
+    if source in _DOCUMENTS or (len(texts) == 1 and source == "auto" and _is_document(texts[0][1])):
+        if len(texts) > 1:
+            raise RequestError(f"{source}: one document, not {len(texts)} files")
+        document = parse_document(texts[0][1], texts[0][0])
+        _check_kind(document, source)
+        return _of_document(document, lambda: hardware)
     return read_captures(texts, hardware, source)
+
+
+_DOCUMENTS = ("kubernetes", "registry")
+
+
+def _check_kind(document: Document, source: str) -> None:
+    """That a document is what `--from` says.
+
+    Raises:
+        RequestError: it isn't.
+    """
+    from engine.inventory.kubernetes import is_nodes
+
+    value = document.value
+    fits = {
+        "kubernetes": ("nodes, as kubectl get nodes -o json prints them", is_nodes(value)),
+        "registry": ("a registry with profiles", isinstance(value, dict) and "profiles" in value),
+    }
+    what, is_so = fits.get(source, ("", True))
+    if not is_so:
+        raise RequestError(f"expected {what}", path=()).located(document)
 
 
 def _is_document(text: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import yaml
 
@@ -18,7 +19,7 @@ def text(inventory: Inventory) -> str:
     for link in inventory.interconnects:
         lines.append(f"{link.kind} joins them, {link.bandwidth_gbps:g} GB/s")
     if inventory.links:
-        lines += ["", *_matrix(inventory)]
+        lines += _matrices(inventory)
     return "\n".join(lines) + "\n"
 
 
@@ -41,28 +42,34 @@ def _table(inventory: Inventory) -> list[str]:
     return ["  ".join(f"{row[column]:{widths[column]}}" for column in kept).rstrip() for row in rows]
 
 
-def _matrix(inventory: Inventory) -> list[str]:
-    """Who is joined to whom by what: NV18 for 18 NVLinks, net for the network, · for nothing known."""
-    size = len(inventory.devices)
-    nodes = [device.node for device in inventory.devices]
-    between = "net" if inventory.interconnects else "·"
-    cells = [["·" if nodes[a] == nodes[b] else between for b in range(size)] for a in range(size)]
+def _matrices(inventory: Inventory) -> Iterator[str]:
+    """One matrix a node, where no link is from one node to another."""
+    nodes: dict[str | None, list[int]] = {}
+    for position, device in enumerate(inventory.devices):
+        nodes.setdefault(device.node, []).append(position)
+    places = {position: node for node, positions in nodes.items() for position in positions}
+    if len(nodes) < 2 or any(places[link.a] != places[link.b] for link in inventory.links):
+        yield ""
+        yield from _matrix(inventory, range(len(inventory.devices)))
+        return
+    for node, positions in nodes.items():
+        yield ""
+        yield f"{node or 'without a node'}:"
+        yield from _matrix(inventory, positions)
+
+
+def _matrix(inventory: Inventory, positions: Sequence[int]) -> Iterator[str]:
+    """Who is joined to whom by what: NV18 for 18 NVLinks, · for nothing that is known."""
+    cells = {(a, b): "X" if a == b else "·" for a in positions for b in positions}
     for link in inventory.links:
         short = "NV" if link.kind == "NVLink" else link.kind
         cell = f"{short}{link.count}" if link.count is not None and link.count > 1 else short
-        cells[link.a][link.b] = cells[link.b][link.a] = cell
-    for position in range(size):
-        cells[position][position] = "X"
-    width = max(len(cell) for row in cells for cell in row)
-    width = max(width, len(str(size - 1)))
-    head = " " * 5 + " ".join(f"{position:>{width}}" for position in range(size))
-    return [
-        head.rstrip(),
-        *(
-            f"{position:>4} " + " ".join(f"{cell:>{width}}" for cell in row)
-            for position, row in enumerate(cells)
-        ),
-    ]
+        if (link.a, link.b) in cells:
+            cells[link.a, link.b] = cells[link.b, link.a] = cell
+    width = max(len(word) for word in (*cells.values(), str(max(positions, default=0))))
+    yield (" " * 5 + " ".join(f"{position:>{width}}" for position in positions)).rstrip()
+    for a in positions:
+        yield f"{a:>4} " + " ".join(f"{cells[a, b]:>{width}}" for b in positions)
 
 
 def as_json(inventory: Inventory) -> str:

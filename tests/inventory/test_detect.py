@@ -362,7 +362,7 @@ def test_kubernetes_nodes(run: Run, tmp_path: Path) -> None:
     assert [device["available"] for device in devices] == [True] * 8 + [False] * 8
     assert [device["device_id"] for device in devices] == list(range(16))
     assert {device["memory_bytes"] for device in devices} == {81559 * 2**20}
-    assert "node b is cordoned" in ran.err
+    assert "node b is cordoned: its devices are not available" in ran.err
     assert [each["kind"] for each in yaml.safe_load(ran.out)["interconnects"]] == ["NVSwitch"]
     asked = ("eval", "--params", "70B", "--quantization", "int8", "--format", "json", "--inventory")
     assert run(*asked, file).json["match"] == "single-device" or run(*asked, file).code == 0
@@ -424,6 +424,48 @@ def test_labels_of_clouds_and_of_shared_devices(
     assert {each.get("name") for each in ran.json["devices"]} == {name}
     assert {each["memory_bytes"] for each in ran.json["devices"]} == {memory and memory * 2**20}
     assert ("counted once" in ran.err) is (devices == 4)
+
+
+@pytest.mark.parametrize(("status", "available"), [("True", True), ("False", False), ("Unknown", False)])
+def test_a_node_that_is_not_ready_has_nothing_to_give(status: str, available: bool, run: Run) -> None:
+    item = node("a", "8", **{"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"})
+    item["status"]["conditions"] = [
+        {"type": "MemoryPressure", "status": "False"},
+        {"type": "Ready", "status": status},
+    ]
+    ran = run("inventory", "import", "-", "--format", "json", stdin=json.dumps({"items": [item]}))
+    assert {each["available"] for each in ran.json["devices"]} == {available}
+    assert ("node a is not ready: its devices are not available" in ran.err) is not available
+
+
+def test_amd_devices_are_known_by_their_number(run: Run) -> None:
+    item = node("a", "0", **{"amd.com/gpu.device-id": "74A1", "amd.com/gpu.vram": "192G"})
+    item["status"]["allocatable"]["amd.com/gpu"] = "8"
+    ran = run("inventory", "import", "-", "--format", "json", stdin=json.dumps({"items": [item]}))
+    assert {(each["name"], each["memory_bytes"]) for each in ran.json["devices"]} == {
+        ("MI300X", 196592 * 2**20)
+    }
+    assert ran.json["interconnects"] == [{"kind": "XgmiInfinityFabric", "bandwidth_gbps": 448.0}]
+
+
+REGISTRY = {"profiles": [{"accelerator": "Cpu", "available": True, "memory_bytes": 2**34}]}
+
+
+@pytest.mark.parametrize(
+    ("source", "document", "message"),
+    [
+        ("kubernetes", {"items": [node("a", "8")]}, None),
+        ("registry", REGISTRY, None),
+        ("kubernetes", REGISTRY, "expected nodes, as kubectl get nodes -o json prints them"),
+        ("registry", {"items": [node("a", "8")]}, "expected a registry with profiles"),
+        ("nvidia-smi", REGISTRY, "no accelerator is described there"),
+        ("collect-env", REGISTRY, "no accelerator is described there"),
+    ],
+)
+def test_what_a_document_is_said_to_be(source: str, document: Any, message: str | None, run: Run) -> None:
+    ran = run("inventory", "import", "-", "--from", source, stdin=json.dumps(document))
+    assert ran.code == (0 if message is None else 2), ran.err
+    assert message is None or message in ran.err
 
 
 def test_parts_of_devices_are_told_and_not_counted(run: Run) -> None:

@@ -36,8 +36,12 @@ def test_two_machines_are_two_nodes(run: Run, tmp_path: Path) -> None:
     strategy = run(*asked, "--format", "json").json["plan"]["strategy"]
     assert (strategy["tensor_parallel"], strategy["pipeline_parallel"]) == (8, 2)
     shown = run("inventory", "show", file).out
-    assert "   0    X NV18" in shown
-    assert shown.count(" net") == 2 * 8 * 8
+    assert "\na:\n" in shown
+    assert "\nb:\n        8    9   10   11   12   13   14   15\n   8    X NV18" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    found["links"].append({"a": 0, "b": 8, "kind": "PCIE"})
+    file.write_text(yaml.safe_dump(found))
+    assert "\n   8 PCIE    ·" in run("inventory", "show", file).out
 
 
 def test_what_joins_all_of_a_machine_joins_its_pairs(run: Run) -> None:
