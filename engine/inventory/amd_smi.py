@@ -37,16 +37,19 @@ def topology(text: Lines, hop_weight: int) -> Seen | None:
 
 
 def _table(text: Lines, start: int, seen: Seen) -> Cells:
-    labels = text.lines[start + 1].split() if start + 1 < len(text.lines) else []
+    end = len(text.lines)
+    below = (line for line in range(start + 1, end) if text.lines[line].strip())
+    first = next(below, end)
+    labels = text.lines[first].split() if first < end else []
     if not labels or not all(map(_LABEL.match, labels)):
         raise text.fault("a table without columns", start, hint="it is cut off: paste all of it")
     cells: Cells = {}
     for row, label in enumerate(labels):
-        line = start + 2 + row
-        tokens = text.lines[line].split() if line < len(text.lines) else []
+        line = next(below, end)
+        tokens = text.lines[line].split() if line < end else []
         if len(tokens) != len(labels) + 1 or tokens[0] != label:
             message = f"the table has columns for {len(labels)} devices; row {label} is missing or cut off"
-            raise text.fault(message, min(line, len(text.lines) - 1), hint="paste all of it")
+            raise text.fault(message, min(line, end - 1), hint="paste all of it")
         seen.device(row, line + 1)
         cells |= {(row, column): cell for column, cell in enumerate(tokens[1:])}
     return cells

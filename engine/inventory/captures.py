@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from engine.errors import DocumentError, RequestError
 from engine.inventory import (
     amd_smi,
+    collect_env,
     numa,
     nvidia_smi,
     nvidia_text,
@@ -27,7 +28,8 @@ _SIGNS = re.compile(
     r"|\| NVIDIA-SMI \d"
     r"|GPU \d+:.*(?:UUID|NVIDIA|AMD|MiB)"
     r"|^\s*(?:\d+, )?(?:NVIDIA|Tesla|GeForce|Quadro|GRID) [^,\n]+, \d+"
-    r"|^GPU models and configuration"
+    r"|GPU models and configuration"
+    r"|_XpuDeviceProperties\("
     r"|=NVSMI LOG="
     r"|\| AMD-SMI \d"
     r"|^[A-Z -]+ TABLE:\s*$"
@@ -71,7 +73,7 @@ def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: 
                 own.add(found)
         _refuse_another_machine(seen, own, before, name, hardware)
         seen.add(own)
-        _name_all(seen, rocm_smi.first_name(text))
+        _name_all(seen, collect_env.amd_name(text))
         before = before or name
     numa.place(seen)
     if not seen.devices:
@@ -155,7 +157,8 @@ def _finders(source: str, codes: frozenset[str], weight: int) -> list[Callable[[
         lambda text: _one(rocm_smi.topology(text, weight)),
     ]
     of_makers = {"nvidia-smi": nvidia, "rocm-smi": amd, "amd-smi": amd}
-    return [*of_makers.get(source, [*nvidia, *amd]), lambda text: _one(numa.nodes(text))]
+    intel: list[Callable[[Lines], Sequence[Seen]]] = [lambda text: _one(collect_env.intel(text))]
+    return [*of_makers.get(source, [*nvidia, *amd, *intel]), lambda text: _one(numa.nodes(text))]
 
 
 def _nvidia_tables(text: Lines) -> Sequence[Seen]:

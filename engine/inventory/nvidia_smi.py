@@ -12,10 +12,8 @@ from engine.quantities import parse_bytes, whole
 KIND = "CudaGpu"
 
 UNKNOWN = {"", "n/a", "[n/a]", "[not supported]", "not supported", "unknown error", "[unknown error]"}
-_LISTED = re.compile(
-    r"[-*\s]*(?:GPU models and configuration\s*:\s*)?"
-    r"GPU (?P<number>\d{1,5}):\**\s*(?P<name>[^|(]+?)\s*(?:\(UUID|\||$)(?P<rest>.*)"
-)
+_LISTED = re.compile(r"[-*\s]*GPU (?P<number>\d{1,5}):\**\s*(?P<name>[^|(]+?)\s*(?:\(UUID|\||$)(?P<rest>.*)")
+_REPORTED, _DRIVER = "GPU models and configuration", "Nvidia driver version"
 _PART = re.compile(r"\s*MIG \S+\s+Device\s+\d+:")
 
 
@@ -121,11 +119,22 @@ def headless(text: Lines) -> Seen | None:
 # --- -L, and reports that list devices the same way --------------------------------------------------
 
 
+def _listed_lines(text: Lines) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers; devices that a report names in one line are told apart."""
+    for line, content in enumerate(text.lines):
+        _, found, rest = content.partition(_REPORTED)
+        if not found:
+            yield line, content
+            continue
+        for each in re.split(r"(?=\bGPU \d{1,5}: )", rest.partition(_DRIVER)[0]):
+            yield line, each.strip()
+
+
 def listed(text: Lines) -> Seen | None:
     """The devices of `nvidia-smi -L`, of collect_env, and of lists like `GPU 0: name | 24564 MiB`."""
     seen = Seen(None)
     number = 0
-    for line, content in enumerate(text.lines):
+    for line, content in _listed_lines(text):
         match = _LISTED.match(content)
         if match is None:
             if _PART.match(content):

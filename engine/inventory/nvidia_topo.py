@@ -59,10 +59,14 @@ class _Matrix:
         size = len(self.names)
         numbers = [int(name[3:]) for name in self.names]
         rows: set[int] = set()
+        blank = 0
         for line in range(self.start + 1, len(self.text.lines)):
             tokens = self.text.lines[line].split()
-            if not tokens or len(rows) == size:
+            blank = blank + 1 if not tokens else 0
+            if blank > 1 or len(rows) == size:
                 break
+            if not tokens:  # some pastes have an empty line between any two
+                continue
             if not _GPU.match(tokens[0]):
                 continue
             number = int(tokens[0][3:])

@@ -49,8 +49,6 @@ def topology(text: Lines, hop_weight: int) -> Seen | None:
 
 
 _SAYS = re.compile(r"GPU\[(?P<number>\d{1,5})\]\s*: (?P<name>[^:]+?)\s*:\s*(?P<value>.*\S)\s*\Z")
-_FIRST = re.compile(r"GPU models and configuration\s*:\s*(?P<name>AMD [^(]*\S)\s*(?:\(gfx.*\))?\s*\Z")
-"""PyTorch's collect_env names the first of a machine's AMD devices only."""
 
 
 def described(text: Lines) -> Seen | None:
@@ -75,23 +73,22 @@ def described(text: Lines) -> Seen | None:
     return seen if seen.devices else None
 
 
-def first_name(text: Lines) -> str | None:
-    """The name of the first device in PyTorch's collect_env; None where it isn't AMD's."""
-    return next((match["name"] for line in text.lines if (match := _FIRST.match(line))), None)
-
-
 def _table(text: Lines, start: int, seen: Seen) -> Cells:
-    header = text.lines[start + 1].split() if start + 1 < len(text.lines) else []
+    end = len(text.lines)
+    below = (line for line in range(start + 1, end) if text.lines[line].strip())
+    first = next(below, end)
+    header = text.lines[first].split() if first < end else []
     if not header or not all(re.fullmatch(r"GPU\d+", token) for token in header):
         raise text.fault("a table without columns", start, hint="it is cut off: paste all of it")
     numbers = [int(token[3:]) for token in header]
     cells: Cells = {}
-    for row, line in enumerate(range(start + 2, start + 2 + len(numbers))):
-        tokens = text.lines[line].split() if line < len(text.lines) else []
+    for row in range(len(numbers)):
+        line = next(below, end)
+        tokens = text.lines[line].split() if line < end else []
         if not tokens or tokens[0] != f"GPU{numbers[row]}" or len(tokens) != len(numbers) + 1:
             label = f"GPU{numbers[row]}"
             message = f"the table has columns for {len(numbers)} devices; row {label} is missing or cut off"
-            raise text.fault(message, min(line, len(text.lines) - 1), hint="paste all of it")
+            raise text.fault(message, min(line, end - 1), hint="paste all of it")
         seen.device(numbers[row], line + 1)
         for other, cell in zip(numbers, tokens[1:], strict=True):
             cells[numbers[row], other] = cell
