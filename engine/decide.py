@@ -197,6 +197,14 @@ class Policy:
                 self._program = PolicyProgram(self._image)
             return self._program
 
+    def variant(self, compiled: CompiledPolicy) -> Policy:
+        """This policy with other constants, expressions or matches, as they are in `compiled`."""
+        from engine.policy.image import image
+
+        made = Policy(image(compiled, self._auto), lambda: compiled)
+        made._compiled = compiled
+        return made
+
     def prepare(self, runtime: str = RUNTIMES[0]) -> None:
         """Make the runtime ready, so that a missing one is told before the first request.
 

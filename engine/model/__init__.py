@@ -45,8 +45,8 @@ def _native(value: dict[str, Any], path: Path) -> Model:
             raise RequestError(message, path=(*path, name))
     parameters = None
     if counts:
-        embedding, routed = counts.get("embedding_params", 0), counts.get("expert_params", 0)
-        if embedding + routed > total:
+        embedding, routed = counts.get("embedding_params"), counts.get("expert_params", 0)
+        if (embedding or 0) + routed > total:
             message = f"expert_params: with the embedding's they are more than the {total} of the model"
             raise RequestError(message, path=(*path, "expert_params"))
         parameters = Parameters(
@@ -54,7 +54,7 @@ def _native(value: dict[str, Any], path: Path) -> Model:
             active=counts.get("active_params", total),
             embedding=embedding,
             attention=0,
-            dense=total - embedding - routed,
+            dense=total - (embedding or 0) - routed,
             routed_expert=routed,
             other=0,
         )

@@ -9,7 +9,7 @@ from engine.records import record
 
 @record
 class Parameters:
-    """How many parameters a model has, and where.
+    """How many parameters a model has, and where; None of a part of which nothing is said.
 
     `embedding` has the output layer too, where it isn't the same; `dense` has shared experts; `active`
     are those that one token goes through.
@@ -17,13 +17,13 @@ class Parameters:
 
     total: int
     active: int
-    embedding: int
+    embedding: int | None
     attention: int
     dense: int
     routed_expert: int
     other: int
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, int | None]:
         """As programs read it."""
         return {name: getattr(self, name) for name in self.__record__}  # type: ignore[attr-defined]
 

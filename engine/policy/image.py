@@ -17,8 +17,12 @@ from engine.policy.compiled import CompiledMatch, CompiledPolicy
 from engine.policy.generate import TooLongError, generate
 
 
-def image(policy: CompiledPolicy) -> dict[str, Any]:
+def image(policy: CompiledPolicy, auto: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The image of a policy's program.
+
+    Args:
+        policy: the policy.
+        auto: by input the images of the policies that choose it, where they are at hand.
 
     Keys: `name`, `version`, `digest`, `reads` (kinds and references of what it is compiled with), `auto` (by
     input the image of the policy that chooses it), `inputs` (names, type names, whether they may be left
@@ -33,7 +37,9 @@ def image(policy: CompiledPolicy) -> dict[str, Any]:
         "version": policy.version,
         "digest": policy.digest,
         "inputs": tuple((each.name, each.type_name, each.optional) for each in policy.inputs.values()),
-        "auto": {each.name: image(each.auto) for each in policy.inputs.values() if each.auto is not None},
+        "auto": auto
+        if auto is not None
+        else {each.name: image(each.auto) for each in policy.inputs.values() if each.auto is not None},
         "reads": tuple(_reads(policy)),
         "code": None,
     }

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.cel.compiled_runtime import CompiledRuntime
 from engine.decide import Decision, Policy
 from engine.errors import EngineError
-from engine.evaluate import Evaluator
 from engine.executor import in_order
 from engine.records import record
 from engine.regress.mutants import Mutant, mutants
@@ -119,11 +117,10 @@ class MutationJob:
         suites = [read_suite(path, self.folders) for path in self.paths]
         policy = suites[0].policy()
         every = list(mutants(policy.compiled))
-        evaluator = Evaluator(policy.compiled, CompiledRuntime(policy.compiled.objects))
         cases = _Cases(policy, [case for suite in suites for case in suite.cases])
 
         def run(number: int) -> tuple[Status, str | None]:
-            return cases.judge(evaluator.variant(every[number].policy))
+            return cases.judge(policy.variant(every[number].policy))
 
         return run
 
@@ -139,14 +136,14 @@ class _Cases:
             except EngineError as error:
                 self.prepared.append((case, error))
 
-    def judge(self, evaluator: Evaluator) -> tuple[Status, str | None]:
-        """Whether a case fails on the policy of this evaluator."""
+    def judge(self, mutant: Policy) -> tuple[Status, str | None]:
+        """Whether a case fails on a mutant."""
         for case, request in self.prepared:
 
             def decide(_: Request, request: Request | EngineError = request) -> Decision:
                 if isinstance(request, EngineError):
                     raise request
-                return evaluator.decide_with_remedies(request)
+                return mutant.decide(request)
 
             try:
                 if not run_case(case, decide).passed:
