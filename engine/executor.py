@@ -55,7 +55,8 @@ def in_order(job: Job[Piece, Result], pieces: Iterable[Piece], jobs: int = 1) ->
                 "one of the processes ended before its work was done", hint="fewer --jobs need less memory"
             ) from None
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Waits: what is left of a pool at the end of the interpreter may write to pipes that are closed.
+            pool.shutdown(cancel_futures=True)
 
 
 def collect_rarely() -> None:
