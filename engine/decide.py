@@ -197,13 +197,30 @@ class Policy:
                 self._program = PolicyProgram(self._image)
             return self._program
 
-    def variant(self, compiled: CompiledPolicy) -> Policy:
-        """This policy with other constants, expressions or matches, as they are in `compiled`."""
+    def variant(self, compiled: CompiledPolicy, open_constants: frozenset[str] = frozenset()) -> Policy:
+        """This policy with other constants, expressions or matches, as they are in `compiled`.
+
+        Args:
+            compiled: what it is to be.
+            open_constants: those for which `set_constant` can give other values.
+        """
         from engine.policy.image import image
 
-        made = Policy(image(compiled, self._auto), lambda: compiled)
+        made = Policy(image(compiled, self._auto, open_constants), lambda: compiled)
         made._compiled = compiled
         return made
+
+    def set_constant(self, name: str, value: Any) -> None:
+        """Give a constant another value of its type, in a variant that was made for it."""
+        from engine.policy.generate import constant_name
+
+        constants = self.compiled.constants
+        changed = {**constants, name: replace(constants[name], value=value)}
+        self._compiled = replace(self.compiled, constants=changed)
+        self._evaluators.clear()
+        program = self._link()
+        if program is not None and constant_name(name) in program.namespace:
+            program.namespace[constant_name(name)] = value
 
     def prepare(self, runtime: str = RUNTIMES[0]) -> None:
         """Make the runtime ready, so that a missing one is told before the first request.

@@ -83,19 +83,6 @@ class Evaluator:
         """The decision on a request that is prepared (Policy.prepared)."""
         return self.decide_with_tries(request, explain=explain)[0]
 
-    def decide_with_remedies(self, request: Request) -> Decision:
-        """The decision, and where it is that nothing fits what would make it fit, by this policy alone."""
-        from engine.remedies import remedied
-
-        decision, tries = self.decide_with_tries(request, explain=False)
-        if not tries:
-            return decision
-        return replace(decision, remedies=remedied(request, tries, self.decide_plainly))
-
-    def decide_plainly(self, request: Request) -> Decision:
-        """As `decide`, without a trace."""
-        return self.decide(request, explain=False)
-
     def decide_with_tries(self, request: Request, *, explain: bool) -> tuple[Decision, Tries]:
         """The decision, and the remedies to try where it is that nothing fits."""
         inputs = self.binder.bind(request)

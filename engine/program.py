@@ -47,6 +47,8 @@ class PolicyProgram:
             for name, (type_name, rows) in image["catalogs"].items()
         }
         namespace = link(image["symbols"], classes, catalogs)
+        self.namespace = namespace
+        """The function's globals, constants that may be changed among them."""
         exec(image["code"], namespace)
         self.function: Callable[..., Any] = namespace["decide"]
         binders = _Binders(image, classes, namespace)

@@ -59,4 +59,6 @@ def _meaning(symbol: Symbol, classes: Mapping[str, Any], catalogs: Mapping[str, 
         return standard.implementation(symbol[1], symbol[2])
     if kind == "class":
         return classes[symbol[1]]
+    if kind == "constant":
+        return symbol[2]
     return UNSET if kind == "unset" else catalogs[symbol[1]]

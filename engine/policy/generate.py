@@ -34,6 +34,11 @@ _LONGEST = 200_000
 """Nodes of Python's syntax: a policy that needs more is evaluated expression by expression."""
 
 
+def constant_name(constant: str) -> str:
+    """What a constant that can be changed is called in the function."""
+    return f"constant_{constant}"
+
+
 class TooLongError(Exception):
     """A policy that is too long to be one function."""
 
@@ -52,8 +57,12 @@ class Generated:
         return py.unparse(py.fix_missing_locations(py.Module([self.function], []))) + "\n"
 
 
-def generate(policy: CompiledPolicy) -> Generated:
+def generate(policy: CompiledPolicy, open_constants: frozenset[str] = frozenset()) -> Generated:
     """The policy's function.
+
+    Args:
+        policy: the policy.
+        open_constants: those that are names in it instead of their values, so that they can be changed.
 
     Raises:
         TooLongError: the policy is too long, or its variables read each other too deeply.
@@ -61,7 +70,7 @@ def generate(policy: CompiledPolicy) -> Generated:
     apart: set[_Variable] = set()
     try:
         while True:
-            generator = _Generator(policy, apart)
+            generator = _Generator(policy, apart, open_constants)
             try:
                 generated = generator.generate()
             except _NeededAgain as needed:
@@ -114,9 +123,10 @@ class _NeededAgain(Exception):
 
 
 class _Generator:
-    def __init__(self, policy: CompiledPolicy, apart: set[_Variable]) -> None:
+    def __init__(self, policy: CompiledPolicy, apart: set[_Variable], open_constants: frozenset[str]) -> None:
         self.policy = policy
         self.apart = apart
+        self.open_constants = open_constants
         self.writer = Writer()
         self.inputs = {each: self.writer.fresh(each) for each in policy.inputs}
         self.candidate = self.writer.fresh("candidate")
@@ -313,6 +323,10 @@ class _Generator:
             return name(variable.name)
         if kind == "constants":
             value = self.policy.constants[each].value
+            if each in self.open_constants:
+                identifier = constant_name(each)
+                self.writer.symbols[identifier] = ("constant", each, value)
+                return name(identifier)
             if isinstance(value, (int, float, str)):
                 return constant(value)
             return py.List([constant(element) for element in value], py.Load())

@@ -17,12 +17,17 @@ from engine.policy.compiled import CompiledMatch, CompiledPolicy
 from engine.policy.generate import TooLongError, generate
 
 
-def image(policy: CompiledPolicy, auto: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def image(
+    policy: CompiledPolicy,
+    auto: Mapping[str, Any] | None = None,
+    open_constants: frozenset[str] = frozenset(),
+) -> dict[str, Any]:
     """The image of a policy's program.
 
     Args:
         policy: the policy.
         auto: by input the images of the policies that choose it, where they are at hand.
+        open_constants: those that the program can be given other values for.
 
     Keys: `name`, `version`, `digest`, `reads` (kinds and references of what it is compiled with), `auto` (by
     input the image of the policy that chooses it), `inputs` (names, type names, whether they may be left
@@ -44,7 +49,7 @@ def image(policy: CompiledPolicy, auto: Mapping[str, Any] | None = None) -> dict
         "code": None,
     }
     try:
-        return {**meta, **_program(policy)}
+        return {**meta, **_program(policy, open_constants)}
     except (TooLongError, RecursionError, MemoryError, SyntaxError):
         return meta
 
@@ -61,8 +66,8 @@ def _reads(policy: CompiledPolicy) -> Iterator[tuple[str, str]]:
             yield from _reads(chooser)
 
 
-def _program(policy: CompiledPolicy) -> dict[str, Any]:
-    generated = generate(policy)
+def _program(policy: CompiledPolicy, open_constants: frozenset[str]) -> dict[str, Any]:
+    generated = generate(policy, open_constants)
     columns = _Columns()
     describing = {
         catalog.describes: columns.described(catalog)

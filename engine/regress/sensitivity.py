@@ -124,7 +124,18 @@ def _of_constants(policy: Policy, request: Request, decision: Decision) -> Itera
     searched = decision.refusal is not None or (
         decision.plan is not None and decision.plan.estimates is not None
     )
-    for name in _deciding(compiled):
+    deciding = _deciding(compiled)
+    opened = policy.variant(compiled, frozenset(deciding)) if searched else policy
+
+    def answer(name: str, value: Any) -> Match:
+        """Of a policy that searches, with another value of a constant."""
+        opened.set_constant(name, value)
+        try:
+            return answer_of(opened.decide(request, remedies=False))
+        finally:
+            opened.set_constant(name, compiled.constants[name].value)
+
+    for name in deciding:
         constant = compiled.constants[name]
         others: tuple[Any, ...] = ()
         if isinstance(constant.value, bool):
@@ -133,6 +144,8 @@ def _of_constants(policy: Policy, request: Request, decision: Decision) -> Itera
             continue
 
         def with_value(value: Any, name: str = name) -> Any:
+            if searched:
+                return name, value
             changed = {**compiled.constants, name: replace(compiled.constants[name], value=value)}
             return evaluator.variant(replace(compiled, constants=changed))
 
@@ -141,9 +154,7 @@ def _of_constants(policy: Policy, request: Request, decision: Decision) -> Itera
             f"constants.{name}", constant.value, with_value, unit=constant.unit, others=others, least=least
         )
         if searched:
-            yield from _flips(
-                scalar, answer_of(decision), lambda variant: answer_of(variant.decide_plainly(request))
-            )
+            yield from _flips(scalar, answer_of(decision), lambda changed: answer(*changed))
         else:
             yield from _flips(scalar, decision.match_id, lambda variant: variant.chosen(values))
 
