@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from engine.errors import RequestError
 from engine.inventory.capture import Seen, SeenDevice, SeenLink
 from engine.inventory.products import Hardware, Row, attributes
-from engine.inventory.types import Attribute, Device, Imported, Interconnect, Inventory, Link
+from engine.inventory.types import HOST, Attribute, Device, Imported, Interconnect, Inventory, Link
 
 
 def assemble(seen: Seen, hardware: Hardware) -> Imported:
@@ -50,7 +50,7 @@ def _device(seen: Seen, device: SeenDevice, hardware: Hardware, notes: list[str]
     return Device(
         kind=kind,
         memory_bytes=memory,
-        device_id=device.number,
+        device_id=None if kind == HOST else device.number,
         name=name,
         numa_node=device.numa_node,
         driver_version=device.driver_version,

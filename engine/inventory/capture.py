@@ -44,6 +44,9 @@ class Seen:
     links: list[SeenLink] = field(default_factory=list)
     numa_cpus: dict[int, str] = field(default_factory=dict)
     """CPUs of each NUMA node that has any."""
+    numa_nodes: int = 0
+    numa_memory: dict[str, int] = field(default_factory=dict)
+    """Bytes of all NUMA nodes together: their size, and what is free."""
     notes: list[str] = field(default_factory=list)
 
     def device(self, number: int, line: int) -> SeenDevice:
@@ -61,7 +64,9 @@ class Seen:
                 if getattr(own, each) is None:
                     setattr(own, each, getattr(device, each))
         self.links = self.links or other.links
-        self.numa_cpus = self.numa_cpus or other.numa_cpus
+        if not self.numa_cpus:
+            self.numa_cpus, self.numa_nodes = other.numa_cpus, other.numa_nodes
+            self.numa_memory = other.numa_memory
         self.notes += other.notes
 
 

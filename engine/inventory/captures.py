@@ -76,6 +76,8 @@ def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: 
         _name_all(seen, collect_env.amd_name(text))
         before = before or name
     numa.place(seen)
+    if not seen.devices and seen.numa_cpus:
+        numa.host(seen)
     if not seen.devices:
         names = ", ".join(name for name, _ in texts)
         raise DocumentError(

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 
 from engine.inventory.capture import Lines, Seen
+from engine.inventory.types import HOST
 
 _LSCPU = re.compile(r"\s*NUMA node(?P<node>\d+) CPU\(s\):[ \t]*(?P<cpus>\S*)\s*\Z")
 _NUMACTL = re.compile(r"\s*node (?P<node>\d+) cpus:(?P<cpus>[\d ]*)\Z")
+_SIZE = re.compile(r"\s*node \d+ (?P<what>size|free): (?P<mib>\d{1,9}) MB\s*\Z")
 _MOST = 2**16
 """Numbers of CPUs are below it; more is no list of CPUs."""
 
@@ -18,9 +20,22 @@ def nodes(text: Lines) -> Seen | None:
     seen = Seen()
     for line in text.lines:
         match = _LSCPU.match(line) or _NUMACTL.match(line)
-        if match is not None and match["cpus"].strip():
-            seen.numa_cpus[int(match["node"])] = ",".join(match["cpus"].split())
+        if match is not None:
+            seen.numa_nodes += 1
+            if match["cpus"].strip():
+                seen.numa_cpus[int(match["node"])] = ",".join(match["cpus"].split())
+        elif match := _SIZE.match(line):
+            size = int(match["mib"]) * 2**20
+            seen.numa_memory[match["what"]] = seen.numa_memory.get(match["what"], 0) + size
     return seen if seen.numa_cpus else None
+
+
+def host(seen: Seen) -> None:
+    """Make a device of the CPUs, with the memory of all nodes, where a text describes nothing else."""
+    seen.kind = HOST
+    device = seen.device(0, 1)
+    device.memory_bytes, device.free_bytes = seen.numa_memory.get("size"), seen.numa_memory.get("free")
+    seen.notes.append(f"{len(seen.numa_cpus)} of {seen.numa_nodes} NUMA nodes have CPUs")
 
 
 def place(seen: Seen) -> None:

@@ -113,9 +113,17 @@ def test_memory_that_is_shared_stays_unknown(run: Run) -> None:
 
 
 def test_nothing_but_a_cpu(run: Run) -> None:
-    ran = run("inventory", "import", TOPOLOGIES / "gh200_lscpu_numa9.txt")
-    assert (ran.code, ran.out) == (2, "")
-    assert "no accelerator is described there" in ran.err
+    ran = run("inventory", "import", TOPOLOGIES / "gh200_lscpu_numa9.txt", "--format", "json")
+    assert ran.code == 0, ran.err
+    assert ran.json["devices"] == [{"kind": "Cpu", "memory_bytes": None, "available": True}]
+    assert "1 of 9 NUMA nodes have CPUs" in ran.err
+
+
+def test_a_cpu_with_the_memory_of_its_nodes(run: Run) -> None:
+    text = (TOPOLOGIES / "a100x4_nv4_mlx5_numactl.txt").read_text().split("node distances")[0]
+    (device,) = run("inventory", "import", "-", "--format", "json", stdin=text).json["devices"]
+    assert (device["kind"], device["memory_bytes"]) == ("Cpu", (256924 + 257999) * 2**20)
+    assert device["free_bytes"] == (249438 + 256694) * 2**20
 
 
 CSV = """index, name, memory.total [MiB], memory.free [MiB]
