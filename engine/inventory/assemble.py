@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from engine.errors import RequestError
+from engine.errors import RequestError, quote
 from engine.inventory.capture import Seen, SeenDevice, SeenLink
 from engine.inventory.products import Hardware, Row, attributes
 from engine.inventory.types import HOST, Attribute, Device, Imported, Interconnect, Inventory, Link
@@ -36,7 +36,7 @@ def _device(seen: Seen, device: SeenDevice, hardware: Hardware, notes: list[str]
     kind = row["kind"] if row is not None else seen.kind
     if kind is None:
         raise RequestError(
-            f"device {device.number}: unknown product '{name}'",
+            f"device {device.number}: unknown product {quote(name)}",
             hint=hardware.products.nearest(name or "") or "the catalog `products` lists them",
         )
     memory = device.memory_bytes

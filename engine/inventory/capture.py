@@ -80,6 +80,9 @@ def plain(text: str) -> str:
     return _ESCAPES.sub("", text)
 
 
+_WIDEST = 1_000
+
+
 @record
 class Lines:
     """A text's lines with its name, for messages."""
@@ -91,6 +94,13 @@ class Lines:
     def of(cls, text: str, name: str) -> Lines:
         """The lines of a text; what a terminal adds (colours, carriage returns) is dropped."""
         return cls(name, tuple(line.rstrip("\r") for line in plain(text).split("\n")))
+
+    def narrow(self) -> Lines:
+        """The same without lines that are longer than any that tools print for people.
+
+        Patterns that look for words in a line take as long as its square.
+        """
+        return Lines(self.name, tuple(line if len(line) <= _WIDEST else "" for line in self.lines))
 
     def fault(
         self, message: str, line: int, word: str | None = None, hint: str | None = None

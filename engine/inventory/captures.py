@@ -73,7 +73,7 @@ def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: 
                 own.add(found)
         _refuse_another_machine(seen, own, before, name, hardware)
         seen.add(own)
-        _name_all(seen, collect_env.amd_name(text))
+        _name_all(seen, collect_env.amd_name(text.narrow()))
         before = before or name
     numa.place(seen)
     if not seen.devices and seen.numa_cpus:
@@ -145,27 +145,27 @@ def _finders(source: str, codes: frozenset[str], weight: int) -> list[Callable[[
     nvidia: list[Callable[[Lines], Sequence[Seen]]] = [
         _nvidia_tables,
         lambda text: list(nvidia_xml.logs(text)),
-        lambda text: list(nvidia_text.logs(text)),
-        lambda text: list(nvidia_text.overviews(text)),
+        lambda text: list(nvidia_text.logs(text.narrow())),
+        lambda text: list(nvidia_text.overviews(text.narrow())),
         lambda text: _one(nvidia_smi.listed(text)),
         lambda text: list(nvidia_topo.matrices(text, codes)),
     ]
     amd: list[Callable[[Lines], Sequence[Seen]]] = [
         lambda text: _one(_json(text, weight)),
-        lambda text: _one(amd_smi.described(text)),
-        lambda text: _one(amd_smi.overview(text)),
-        lambda text: _one(rocm_smi.described(text)),
+        lambda text: _one(amd_smi.described(text.narrow())),
+        lambda text: _one(amd_smi.overview(text.narrow())),
+        lambda text: _one(rocm_smi.described(text.narrow())),
         lambda text: _one(amd_smi.topology(text, weight)),
         lambda text: _one(rocm_smi.topology(text, weight)),
     ]
     of_makers = {"nvidia-smi": nvidia, "rocm-smi": amd, "amd-smi": amd}
-    intel: list[Callable[[Lines], Sequence[Seen]]] = [lambda text: _one(collect_env.intel(text))]
+    intel: list[Callable[[Lines], Sequence[Seen]]] = [lambda text: _one(collect_env.intel(text.narrow()))]
     return [*of_makers.get(source, [*nvidia, *amd, *intel]), lambda text: _one(numa.nodes(text))]
 
 
 def _nvidia_tables(text: Lines) -> Sequence[Seen]:
     """Tables of `--query-gpu`; rows without a head are looked for where no table has one."""
-    return list(nvidia_smi.tables(text)) or _one(nvidia_smi.headless(text))
+    return list(nvidia_smi.tables(text)) or _one(nvidia_smi.headless(text.narrow()))
 
 
 def _one(found: Seen | None) -> Sequence[Seen]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from engine.inventory.capture import Lines, Seen
 from engine.inventory.types import HOST
@@ -40,16 +41,20 @@ def host(seen: Seen) -> None:
 
 def place(seen: Seen) -> None:
     """Give devices whose CPUs are all of one node that node, where nothing else has told it."""
-    known = {node: set(_numbers(cpus)) for node, cpus in seen.numa_cpus.items()}
+    known = {node: _numbers(cpus) for node, cpus in seen.numa_cpus.items()}
     for device in seen.devices.values():
         if device.numa_node is None and device.cpus is not None:
-            own = set(_numbers(device.cpus))
+            own = _numbers(device.cpus)
             near = [node for node, cpus in known.items() if own and own <= cpus]
             device.numa_node = near[0] if len(near) == 1 else None
 
 
-def _numbers(cpus: str) -> Iterator[int]:
-    """0, 1, 2, 3 and 8 of `0-3,8`; nothing of what is no such list."""
+def _numbers(cpus: str) -> set[int]:
+    """0, 1, 2, 3 and 8 of `0-3,8`; nothing of what is no such list, and no more than there can be."""
+    return set(islice(_listed(cpus), _MOST))
+
+
+def _listed(cpus: str) -> Iterator[int]:
     for part in cpus.split(","):
         match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part)
         if match is not None:

@@ -154,3 +154,27 @@ def test_no_variant_is_too_odd(what: str, seed: int) -> None:
         lines[number : number + 1] = rng.choice([[], [line, line], [line[:at]], [odd], [line[at:]]])
     with suppress(EngineError):
         import_texts([("odd", "\n".join(lines))], HARDWARE)
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "| NVIDIA-SMI 1\n" + "|  1  a " * LONG,
+        "| NVIDIA-SMI 1\n|  1  a" + " " * LONG,
+        "=NVSMI LOG=\n" + " a" * LONG + ": " + " b" * LONG,
+        "| AMD-SMI 1\n| 0000:03:00.0 a |\n|  1 " + "1/2 " * LONG,
+        "GPU[0] : " + "a: " * LONG,
+        "GPU models and configuration: AMD " + "a " * LONG + "(",
+        "0, NVIDIA L4" + ", 1 MiB" * LONG,
+        "\tGPU0\tCPU Affinity\nGPU0\tX\t" + "0-99999," * 5_000 + "\nNUMA node0 CPU(s): 0",
+        "LINK TYPE TABLE:\n" * 20_000,
+    ],
+    ids=range(9),
+)
+def test_long_lines_are_read_in_no_time(text: str) -> None:
+    """Patterns that look for words take as long as the square of a line: here that would be minutes."""
+    with suppress(EngineError):
+        import_texts([("long", text)], HARDWARE)
