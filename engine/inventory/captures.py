@@ -24,20 +24,21 @@ from engine.inventory.types import Imported
 
 _SIGNS = re.compile(
     r"^[ \t]*GPU\d+[ \t]+(?:GPU\d|X|CPU|NIC0|mlx)"
-    r"|^(?:[a-z_.]+(?: \[\w+\])?, )*(?:gpu_)?name(?:, |\s*$)"
+    r"|^(?:[a-z_.]+(?: \[\w+\])?, )*(?:gpu_)?name(?:, |[ \t]*$)"
     r"|\| NVIDIA-SMI \d"
     r"|GPU \d+:.*(?:UUID|NVIDIA|AMD|MiB)"
-    r"|^\s*(?:\d+, )?(?:NVIDIA|Tesla|GeForce|Quadro|GRID) [^,\n]+, \d+"
+    r"|^[ \t]*(?:\d+, )?(?:NVIDIA|Tesla|GeForce|Quadro|GRID) [^,\n]+, \d+"
     r"|GPU models and configuration"
     r"|_XpuDeviceProperties\("
     r"|=NVSMI LOG="
     r"|\| AMD-SMI \d"
-    r"|^[A-Z -]+ TABLE:\s*$"
-    r"|^GPU: \d+\s*$"
+    r"|^[A-Z -]+ TABLE:[ \t]*$"
+    r"|^GPU: \d+[ \t]*$"
     r"|^GPU\[\d+\]"
     r"|between two GPUs"
-    r"|^\s*<nvidia_smi_log>\s*$"
-    r"|^\s*NUMA node\(s\):",
+    r"|^[ \t]*<nvidia_smi_log>[ \t]*$"
+    r"|^[ \t]*NUMA node\(s\):"
+    r"|^[ \t]*node \d+ cpus:",
     re.MULTILINE,
 )
 

@@ -34,7 +34,7 @@ def render(decision: Decision, screen: Screen) -> str:
         "quantization": decision.quantization,
     }
     if plan is not None and plan.estimates is not None:
-        rows |= dict(estimate_rows(plan.estimates))
+        rows |= dict(estimate_rows(plan.estimates, plan.strategy.data_parallel))
     elif plan is not None and plan.estimated_tokens_per_sec is not None:
         rows["estimate"] = f"{plan.estimated_tokens_per_sec:.1f} tokens/s"
     listed = "".join(

@@ -127,7 +127,7 @@ def _print_plan(console: Console, decision: Decision, plan: Plan) -> None:
     summary.add_column(overflow="fold")
     summary.add_row("total", format_bytes(plan.total_memory_bytes) + _fit(decision))
     if plan.estimates is not None:
-        for row in estimate_rows(plan.estimates):
+        for row in estimate_rows(plan.estimates, plan.strategy.data_parallel):
             summary.add_row(*row)
     elif plan.estimated_tokens_per_sec is not None:
         summary.add_row("estimate", f"{_number(plan.estimated_tokens_per_sec)} tokens/s")
@@ -136,11 +136,12 @@ def _print_plan(console: Console, decision: Decision, plan: Plan) -> None:
         console.print(Text.assemble(("warning: ", "bold yellow"), warning))
 
 
-def estimate_rows(estimates: Estimates) -> Iterator[tuple[str, str]]:
+def estimate_rows(estimates: Estimates, replicas: int) -> Iterator[tuple[str, str]]:
     """What there is room for, what one request gets and what it is made of, and what all get together."""
     if estimates.context is not None and estimates.concurrency is not None:
         many = "1 request" if estimates.concurrency == 1 else f"{estimates.concurrency:,} requests"
-        yield "room for", f"{many} of {estimates.context:,} tokens at a time, in each replica"
+        where = ", in each replica" if replicas > 1 else ""
+        yield "room for", f"{many} of {estimates.context:,} tokens at a time{where}"
     if estimates.time_per_output_token_ms is not None:
         rate = f"{_number(1000 / estimates.time_per_output_token_ms)} tokens/s"
         yield "one request", f"{rate}, {_number(estimates.time_per_output_token_ms)} ms a token"
