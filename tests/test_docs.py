@@ -107,3 +107,18 @@ def test_the_guides_policy_decides_as_the_guide_says(run: Run, tmp_path: Path) -
             stdin=answer,
         )
         assert (ran.code, ran.json["match"]) == (code, match)
+
+
+def test_the_first_page_prints_what_it_says(run: Run) -> None:
+    """The output of the README's first command, in which … stands for what is left out."""
+    page = (TOP / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"pip install \. && engine (eval .*)$", page, re.MULTILINE)
+    said = page.split("The first decides how")[1].split("```\n")[1]
+    ran = run(*command.replace("examples/", f"{TOP}/examples/").split())
+    assert ran.code == 0, ran.err
+    printed = iter(ran.out.splitlines())
+    for line in said.splitlines():
+        if line.strip() == "…":
+            continue
+        begins = line.rstrip("…")
+        assert any(each == line or (line != begins and each.startswith(begins)) for each in printed), line
