@@ -164,17 +164,25 @@ _CHANGED = {
 }
 
 
-def _print_remedies(console: Console, remedies: Sequence[Remedied]) -> None:
+WOULD_HELP = "Each of these by itself would make one possible"
+
+
+def remedy_rows(remedies: Sequence[Remedied]) -> Iterator[tuple[str, str]]:
     """What would make a plan possible, and which."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(style="dim", overflow="fold")
     for each in remedies:
         strategy = each.strategy
         plan = "one device" if strategy.kind == "none" else _degrees(strategy).lower()
-        table.add_row("  " + _CHANGED[each.change].format(each.value), plan)
+        yield _CHANGED[each.change].format(each.value), plan
+
+
+def _print_remedies(console: Console, remedies: Sequence[Remedied]) -> None:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(style="dim", overflow="fold")
+    for change, plan in remedy_rows(remedies):
+        table.add_row(f"  {change}", plan)
     console.print()
-    console.print(Text("Each of these by itself would make one possible", style="bold"))
+    console.print(Text(WOULD_HELP, style="bold"))
     console.print(table)
 
 

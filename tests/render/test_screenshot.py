@@ -93,6 +93,24 @@ def test_a_page_is_as_wide_as_its_window(width: int, run: Run) -> None:
     assert letters > 100
 
 
+def test_a_page_says_what_would_help(run: Run) -> None:
+    ran = run(
+        "eval",
+        "--inventory",
+        "2xRTX-4090",
+        "--model",
+        "qwen3-32b",
+        "--quantization",
+        "bf16",
+        "--format",
+        "html",
+    )
+    assert ran.code == 1
+    said = Browser(ran.out, 900, 900).measure("return document.body.innerText;")
+    assert "Each of these by itself would make one possible" in said
+    assert "fp8" in said
+
+
 def test_a_dark_page_is_dark(run: Run) -> None:
     page = picture(run, *PLANS["tensor parallel"], form="html")
     light, dark = (Browser(page, 900, 700, dark=each).screenshot() for each in (False, True))
