@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from typing import BinaryIO
 
 from engine.documents.document import Document, Limits
@@ -42,13 +43,17 @@ def parse_document(text: str, name: str, limits: Limits = DEFAULT_LIMITS) -> Doc
 def read_text(source: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> str:
     """The text of a file or of standard input ("-"), decoded as UTF-8, a byte order mark dropped.
 
+    UTF-16 is read where its mark says so: what PowerShell redirects to a file is.
+
     Raises:
-        DocumentError: missing, unreadable, a directory, too large, not UTF-8 text.
+        DocumentError: missing, unreadable, a directory, too large, not text.
     """
     name = _name(source)
     data = _read_bytes(source, name, limits.bytes + 1)
     if len(data) > limits.bytes:
         raise DocumentError(f"{name}: larger than {limits.bytes // 2**20} MiB")
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return _decode_utf16(data, name)
     if b"\x00" in data:
         raise DocumentError(f"{name}: a binary file, expected YAML or JSON text")
     try:
@@ -59,6 +64,16 @@ def read_text(source: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -
         raise DocumentError(
             f"not UTF-8 text: byte 0x{data[error.start]:02x}", place=Place(name, line, column)
         ) from None
+
+
+def _decode_utf16(data: bytes, name: str) -> str:
+    try:
+        text = data.decode("utf-16").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise DocumentError(f"{name}: damaged UTF-16 text") from None
+    if "\x00" in text:
+        raise DocumentError(f"{name}: a binary file, expected YAML or JSON text")
+    return text
 
 
 def _name(source: str | os.PathLike[str]) -> str:

@@ -75,9 +75,32 @@ _DESCRIBED = ("name", "memory_bytes", "free_bytes", "numa_node", "driver_version
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
+_MARGIN = re.compile(
+    r"> ?"  # quoted, as in a mail or an issue
+    r"|\d{4}-\d\d-\d\dT[0-9:.]{8,20}(?:Z|[+-]\d\d:\d\d)(?: |$)"  # kubectl logs --timestamps
+    r"|[\w.-]{1,99} +\|(?: |$)"  # docker compose logs
+)
+
+
 def plain(text: str) -> str:
-    """A text without what styles it on a terminal; nvidia-smi underlines its matrix's head in files, too."""
-    return _ESCAPES.sub("", text)
+    """A text without what styles it on a terminal, or a log puts before each of its lines.
+
+    nvidia-smi underlines its matrix's head in files, too.
+    """
+    return _without_margin(_ESCAPES.sub("", text))
+
+
+def _without_margin(text: str) -> str:
+    """The text without what stands before all of its lines; as it is where one line has nothing there."""
+    if _MARGIN.match(text) is None:
+        return text
+    lines = text.split("\n")
+    margins = [_MARGIN.match(line) for line in lines]
+    if any(margin is None and line.strip() for margin, line in zip(margins, lines, strict=True)):
+        return text
+    return "\n".join(
+        line[margin.end() :] if margin else line for margin, line in zip(margins, lines, strict=True)
+    )
 
 
 _WIDEST = 1_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -181,3 +182,31 @@ def test_long_lines_are_read_in_no_time(text: str) -> None:
     with suppress(EngineError):
         is_capture(text)
         import_texts([("long", text)], HARDWARE)
+
+
+@pytest.mark.parametrize(
+    "margin", ["> ", "worker-1  | ", "2026-11-25T10:00:00.123456789Z "], ids=["mail", "compose", "kubectl"]
+)
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda each: each["what"])
+def test_a_margin_changes_nothing(variant: dict[str, Any], margin: str) -> None:
+    text = "".join(f"{margin}{line}".rstrip() + "\n" for line in variant["text"].splitlines())
+    assert is_capture(text) == is_capture(variant["text"])
+    assert import_texts([("-", text)], HARDWARE) == import_texts([("-", variant["text"])], HARDWARE)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_what_powershell_redirects(encoding: str, run: Run, tmp_path: Path) -> None:
+    text = VARIANTS[0]["text"].replace("\n", "\r\n")
+    file = tmp_path / "topo.txt"
+    file.write_bytes(("" if encoding == "utf-16" else "\ufeff").encode(encoding) + text.encode(encoding))
+    ran = run("inventory", "import", file, "--format", "json")
+    assert ran.code == 0, ran.err
+    assert len(ran.json["devices"]) == VARIANTS[0]["devices"]
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfea", b"\xff\xfe\x00\xd8a\x00", b"\xff\xfe\x00\x00"])
+def test_damaged_utf16(data: bytes, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "topo.txt").write_bytes(data)
+    ran = run("inventory", "import", tmp_path / "topo.txt")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {tmp_path / 'topo.txt'}: ")
