@@ -55,6 +55,12 @@ class Seen:
             self.devices[number] = SeenDevice(number, line=line)
         return self.devices[number]
 
+    def divided(self, number: int) -> None:
+        """Note that a device is divided into parts, which are not counted as devices."""
+        note = f"GPU {number} is divided by MIG: the whole device is taken, not its parts"
+        if note not in self.notes:
+            self.notes.append(note)
+
     def add(self, other: Seen) -> None:
         """What another section says; of what both say, the one that came first counts."""
         self.kind = self.kind or other.kind

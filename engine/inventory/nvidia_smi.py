@@ -66,6 +66,8 @@ def _table(text: Lines, start: int, names: list[str], units: list[str]) -> Seen:
             if field == "number" or value.casefold() in UNKNOWN:
                 continue
             setattr(device, field, size(text, line, value, unit) if field.endswith("bytes") else value)
+        if row.get("mig.mode.current", ("", ""))[0] == "Enabled":
+            seen.divided(int(number))
     if not seen.devices:
         raise text.fault("a table without rows", start, hint="no device, or the table is cut off")
     return seen
@@ -138,8 +140,7 @@ def listed(text: Lines) -> Seen | None:
         match = _LISTED.match(content)
         if match is None:
             if _PART.match(content):
-                note = f"GPU {number} is divided by MIG: the whole device is taken, not its parts"
-                seen.notes.append(note)
+                seen.divided(number)
             continue
         number = int(match["number"])
         if number in seen.devices:

@@ -16,6 +16,9 @@ _DEVICE = re.compile(
 )
 _MEMORY = re.compile(r"\|\s*(?P<used>\d{1,9}) ?MiB\s*/\s*(?P<total>\d{1,9}) ?MiB\s*\|")
 
+_DIVIDED = re.compile(r"\| +Enabled\*? *\|")
+"""The device's third line says "Enabled" where it is divided by MIG."""
+
 
 def overviews(text: Lines) -> Iterator[Seen]:
     """The overviews in a text. Older versions cut long names: those end with dots.
@@ -51,6 +54,8 @@ def _overview(text: Lines, start: int) -> Seen:
         if memory is not None:
             device.memory_bytes = int(memory["total"]) * 2**20
             device.free_bytes = max(int(memory["total"]) - int(memory["used"]), 0) * 2**20
+        if number + 2 < len(text.lines) and _DIVIDED.search(text.lines[number + 2]):
+            seen.divided(int(match["number"]))
     if not seen.devices:
         raise text.fault(
             "nvidia-smi's overview without a device",
@@ -100,9 +105,7 @@ def _log(text: Lines, start: int) -> Seen:
         elif device is not None and section == "FB Memory Usage" and field["name"] in _SIZES:
             setattr(device, _SIZES[field["name"]], size(text, number, field["value"], ""))
         elif section == "MIG Mode" and field["name"] == "Current" and field["value"] == "Enabled":
-            seen.notes.append(
-                f"GPU {len(seen.devices) - 1} is divided by MIG: the whole device is taken, not its parts"
-            )
+            seen.divided(len(seen.devices) - 1)
     if not seen.devices:
         raise text.fault("the log has no device", start, hint=_CUT)
     return seen

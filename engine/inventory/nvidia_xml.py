@@ -43,7 +43,7 @@ def _read(text: Lines, start: int) -> Seen:
             if value is not None:
                 setattr(device, field, size(text, _line(text, device.line - 1, f">{value}<"), value, ""))
         if _text(element, "mig_mode/current_mig") == "Enabled":
-            seen.notes.append(f"GPU {number} is divided by MIG: the whole device is taken, not its parts")
+            seen.divided(number)
     if not seen.devices:
         raise text.fault("the log has no device", start)
     return seen

@@ -32,7 +32,7 @@ def read(printed: str) -> Seen | None:
         device.memory_bytes, device.free_bytes = each["memory_bytes"], each["free_bytes"]
         device.numa_node = each["numa_node"]
         if each["mig"]:
-            seen.notes.append(f"GPU {number} is divided by MIG: the whole device is taken, not its parts")
+            seen.divided(number)
     seen.links = [SeenLink(*each) for each in document["links"]]
     return seen if seen.devices else None
 
