@@ -38,9 +38,30 @@ _SIGNS = re.compile(
     r"|between two GPUs"
     r"|^[ \t]*<nvidia_smi_log>[ \t]*$"
     r"|^[ \t]*NUMA node\(s\):"
-    r"|^[ \t]*node \d+ cpus:",
+    r"|^[ \t]*node \d+ cpus:"
+    r"|^NVIDIA-SMI has failed|^No devices were found|^Failed to initialize NVML|: (?:command )?not found$"
+    r"|^Name: .*\nRoles: ",
     re.MULTILINE,
 )
+
+_READABLE = (
+    "paste nvidia-smi topo -m, --query-gpu=… --format=csv, -L, -q -x; rocm-smi --showtopo; "
+    "amd-smi static, topology"
+)
+_EXCUSES = (
+    (
+        re.compile(r"NVIDIA-SMI has failed|No devices were found|Failed to initialize NVML"),
+        "nvidia-smi found no device",
+        "it needs the driver, and in a container the devices: docker run --gpus all",
+    ),
+    (re.compile(r": (?:command )?not found\Z"), "the tool wasn't found", _READABLE),
+    (
+        re.compile(r"Roles: "),
+        "kubectl describe prints for people",
+        "what can be read is: kubectl get nodes -o json",
+    ),
+)
+"""Lines that tell why no device is described, what they mean, and a hint."""
 
 SOURCES = ("auto", "nvidia-smi", "rocm-smi", "amd-smi", "collect-env", "kubernetes", "registry")
 """What `--from` may say."""
@@ -80,13 +101,20 @@ def read_captures(texts: Sequence[tuple[str, str]], hardware: Hardware, source: 
     if not seen.devices and seen.numa_cpus:
         numa.host(seen)
     if not seen.devices:
-        names = ", ".join(name for name, _ in texts)
-        raise DocumentError(
-            f"{names}: no accelerator is described there",
-            hint="paste nvidia-smi topo -m, --query-gpu=… --format=csv, -L, -q -x; rocm-smi --showtopo; "
-            "amd-smi static, topology",
-        )
+        raise _no_device(texts)
     return assemble(seen, hardware)
+
+
+def _no_device(texts: Sequence[tuple[str, str]]) -> DocumentError:
+    """What to say of texts that describe none: what the tool said itself, where it did."""
+    for name, content in texts:
+        text = Lines.of(content, name).narrow()
+        for number, line in enumerate(text.lines):
+            for excuse, message, hint in _EXCUSES:
+                if excuse.search(line):
+                    return text.fault(message, number, hint=hint)
+    names = ", ".join(name for name, _ in texts)
+    return DocumentError(f"{names}: no accelerator is described there", hint=_READABLE)
 
 
 def _refuse_another_machine(seen: Seen, own: Seen, before: str, name: str, hardware: Hardware) -> None:

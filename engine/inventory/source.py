@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from engine.documents import Document, parse_document, read_text
-from engine.errors import RequestError
+from engine.errors import DocumentError, RequestError
 from engine.inventory import read_inventory
 from engine.inventory.types import Imported, Inventory
 from engine.records import record, replace
@@ -50,9 +50,21 @@ def read_source(source: str, hardware: Callable[[], Hardware]) -> Found:
         if is_capture(text):
             imported = read_captures([(name, text)], hardware())
             return Found(imported.inventory, None, imported.notes)
-    document = parse_document(text, name)
+    document = _parse(text, name)
     imported = _of_document(document, hardware)
     return Found(imported.inventory, document, imported.notes)
+
+
+def _parse(text: str, name: str) -> Document:
+    """The document; a text that isn't meant as one gets a hint at what is read besides."""
+    try:
+        return parse_document(text, name)
+    except DocumentError as error:
+        meant = name.endswith((".yaml", ".yml", ".json")) or _is_document(text) or "devices" in text
+        if meant or not text.strip():
+            raise
+        hint = "neither an inventory nor what a tool prints of accelerators, such as nvidia-smi topo -m"
+        raise DocumentError(error.message, place=error.place, hint=hint) from None
 
 
 def _of_document(document: Document, hardware: Callable[[], Hardware]) -> Imported:

@@ -210,3 +210,22 @@ def test_damaged_utf16(data: bytes, run: Run, tmp_path: Path) -> None:
     ran = run("inventory", "import", tmp_path / "topo.txt")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"error: {tmp_path / 'topo.txt'}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message", "hint"),
+    [
+        ("$ nvidia-smi\nNo devices were found\n", "2:1", "nvidia-smi found no device", "driver"),
+        ("NVIDIA-SMI has failed because it\n", "1:1", "nvidia-smi found no device", "--gpus all"),
+        ("Failed to initialize NVML: Driver\n", "1:1", "nvidia-smi found no device", "driver"),
+        ("sh: 1: rocm-smi: not found\n", "1:1", "the tool wasn't found", "rocm-smi --showtopo"),
+        ("Name:   gpu-1\nRoles:  <none>\n", "2:1", "kubectl describe", "kubectl get nodes -o json"),
+        ("some words: of: a person\n", "1:15", "not valid YAML", "neither an inventory nor"),
+    ],
+    ids=lambda each: each.split("\n")[0],
+)
+def test_why_nothing_is_described(text: str, place: str, message: str, hint: str, run: Run) -> None:
+    ran = run("eval", "--inventory", "-", "--params", "7B", "--quantization", "fp16", stdin=text)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: <stdin>:{place}: {message}")
+    assert hint in ran.err.split("hint: ")[1]
