@@ -63,5 +63,10 @@ def find_loosely(known: Mapping[str, str], name: str) -> str | None:
     return None
 
 
+def same_name(a: str, b: str) -> bool:
+    """Whether two names are one, however they are written."""
+    return _plain(a) == _plain(b)
+
+
 def _plain(name: str) -> str:
     return _NOISE.sub("", name.casefold())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.errors import RequestError
 from engine.model.types import Model, Parameters
-from engine.names import Names, Row
+from engine.names import Names, Row, same_name
 
 _SAME = (
     *("params", "architecture", "layers", "hidden_size", "attention_heads", "kv_heads", "head_dim"),
@@ -27,11 +27,25 @@ def model_of(known: Names, name: str) -> Model:
     row = known.rows[entry]
     return Model(
         name=entry,
-        source=row["hub"],
+        source=_hub_name(known, entry, name) or row["hub"],
         parameters=_parameters(row),
         tied_embeddings=row["tied"],
         **{name: row[name] for name in _SAME},
     )
+
+
+def _hub_name(known: Names, entry: str, name: str) -> str | None:
+    """The alias with an owner that a name means, with its owner or without; None where it is the entry's own.
+
+    Tuned models of one shape share an entry, and each is loaded by its own name.
+    """
+    if same_name(name, entry):
+        return None
+    hub_names = [each for each, of in known.aliases.items() if of == entry and "/" in each]
+    for each in hub_names:
+        if same_name(name, each) or same_name(name, each.rpartition("/")[2]):
+            return each
+    return None
 
 
 def _parameters(row: Row) -> Parameters:

@@ -236,3 +236,20 @@ def test_names_that_are_not_known(run: Run) -> None:
     assert (ran.code, ran.out) == (2, "")
     assert "did you mean 'llama-3.1-70b'" in ran.err
     assert "no such file" in run("eval", "--inventory", "h100", "--model", "config.json").err
+
+
+@pytest.mark.parametrize(
+    ("name", "loaded", "shape"),
+    [
+        ("llama-3.1-70b", "meta-llama/Meta-Llama-3.1-70B", "llama-3.1-70b"),
+        ("meta-llama/Llama-3.1-70B-Instruct", "meta-llama/Llama-3.1-70B-Instruct", "llama-3.1-70b"),
+        ("llama-3.3-70b-instruct", "meta-llama/Llama-3.3-70B-Instruct", "llama-3.1-70b"),
+        ("deepseek-r1", "deepseek-ai/DeepSeek-R1", "deepseek-v3"),
+        ("google/gemma-2-9b-it", "google/gemma-2-9b-it", "gemma-2-9b"),
+    ],
+)
+def test_a_tuned_model_is_loaded_by_its_own_name(name: str, loaded: str, shape: str, run: Run) -> None:
+    asked = ("eval", "--inventory", "16xH200-SXM", "--quantization", "bf16", "--format")
+    assert f"vllm serve {loaded} " in run(*asked, "vllm", "--model", name).out
+    plans = [run(*asked, "json", "--model", each).json["plan"] for each in (name, shape)]
+    assert plans[0] == plans[1]
