@@ -12,8 +12,9 @@ from engine.inventory.products import Hardware
 from engine.inventory.types import HOST, Device, Imported, Interconnect, Inventory, Link
 from engine.records import replace
 
-_MOST_LINKED = 64
-"""Devices of one machine whose links are written pair by pair where it only says what joins all of them."""
+_MOST_LINKED = 128
+"""Devices of one machine whose links are written pair by pair where it only says what joins all of them;
+there are as many as half the square of that."""
 
 
 def join(
@@ -34,8 +35,10 @@ def join(
     notes: list[str] = []
     devices: list[Device] = []
     links: list[Link] = []
+    starts = []
     for name, machine in machines:
-        before, taken = len(devices), {device.node for device in devices}
+        starts.append(len(devices))
+        taken = {device.node for device in devices}
         numbers = Counter(device.kind for device in devices)
         for device in machine.devices:
             node = device.node or name
@@ -43,21 +46,30 @@ def join(
                 raise RequestError(f"two nodes are named '{node}'", hint="write NAME=FILE to name them")
             devices.append(replace(device, node=node, device_id=numbers[device.kind]))
             numbers[device.kind] += 1
-        own = machine.links or tuple(_pairs(machine, hardware, name, notes))
-        links += [replace(link, a=link.a + before, b=link.b + before) for link in own]
     if len({device.node for device in devices}) < 2:
         raise RequestError("one machine alone is no several nodes", hint="name two or more")
     joined = [network] if network is not None else list(_usual(devices, hardware, notes))
+    for start, (name, machine) in zip(starts, machines, strict=True):
+        own = machine.links or tuple(_pairs(machine, hardware, name, joined, notes))
+        links += [replace(link, a=link.a + start, b=link.b + start) for link in own]
     return Imported(Inventory(tuple(devices), tuple(joined), links=tuple(links)), tuple(dict.fromkeys(notes)))
 
 
-def _pairs(machine: Inventory, hardware: Hardware, name: str, notes: list[str]) -> Iterator[Link]:
+def _pairs(
+    machine: Inventory, hardware: Hardware, name: str, network: Sequence[Interconnect], notes: list[str]
+) -> Iterator[Link]:
     """Links between all accelerators of a machine that says only what joins all of them."""
     nodes = {device.node for device in machine.devices}
     accelerators = [number for number, device in enumerate(machine.devices) if device.kind != HOST]
-    if len(nodes) > 1 or not 1 < len(accelerators) <= _MOST_LINKED:
-        return
     for each in machine.interconnects:
+        if each in network:
+            continue
+        if len(nodes) > 1:
+            notes.append(f"{each.kind} between the nodes of {name} is not kept: one network joins all nodes")
+            continue
+        if len(accelerators) > _MOST_LINKED:
+            notes.append(f"{each.kind} inside {name} is not kept: more than {_MOST_LINKED} devices")
+            continue
         rows = {
             kind: row
             for kind, row in hardware.links.rows.items()

@@ -11,13 +11,14 @@ from engine.inventory.products import Hardware, Row, attributes
 from engine.inventory.types import Device, Imported, Interconnect, Inventory
 from engine.quantities import whole
 
+_INSTANCE = "node.kubernetes.io/instance-type"
 _PRODUCTS = (
     "nvidia.com/gpu.product",
     "amd.com/gpu.product-name",
     "beta.amd.com/gpu.product-name",
     "cloud.google.com/gke-tpu-accelerator",
     "cloud.google.com/gke-accelerator",
-    "node.kubernetes.io/instance-type",
+    _INSTANCE,
 )
 """Labels that name the product, the surest first; an instance's type counts only where it is known as one."""
 _MEMORY = "nvidia.com/gpu.memory"
@@ -125,7 +126,7 @@ def _product(labels: Mapping[str, Any], hardware: Hardware) -> tuple[str | None,
     """The product that a node's labels name, and what is known of it."""
     for key in _PRODUCTS:
         name = str(labels.get(key) or "").removesuffix(_SHARED)
-        instance = key == _PRODUCTS[-1]
+        instance = key == _INSTANCE
         row = hardware.product(name.partition(".")[0] if instance else name)
         if name and (row is not None or not instance):
             return name, row

@@ -15,7 +15,6 @@ _DEVICE = re.compile(
     r"\|\s+(?P<number>\d{1,5})\s+(?P<name>\S.*?)\s+(?:On|Off|N/A|WDDM|TCC|MCDM|ERR!)\s*\|\s*[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:"
 )
 _MEMORY = re.compile(r"\|\s*(?P<used>\d{1,9}) ?MiB\s*/\s*(?P<total>\d{1,9}) ?MiB\s*\|")
-
 _DIVIDED = re.compile(r"\| +Enabled\*? *\|")
 """The device's third line says "Enabled" where it is divided by MIG."""
 
@@ -47,9 +46,7 @@ def _overview(text: Lines, start: int) -> Seen:
         device.name = match["name"]
         device.driver_version = None if driver is None else driver["version"]
         if number + 1 >= len(text.lines) or "|" not in text.lines[number + 1]:
-            raise text.fault(
-                "a device without its second line", number, hint="it is cut off: paste all of it"
-            )
+            raise text.fault("a device without its second line", number, hint=_CUT)
         memory = _MEMORY.search(text.lines[number + 1])
         if memory is not None:
             device.memory_bytes = int(memory["total"]) * 2**20
@@ -57,11 +54,7 @@ def _overview(text: Lines, start: int) -> Seen:
         if number + 2 < len(text.lines) and _DIVIDED.search(text.lines[number + 2]):
             seen.divided(int(match["number"]))
     if not seen.devices:
-        raise text.fault(
-            "nvidia-smi's overview without a device",
-            start,
-            hint=_CUT,
-        )
+        raise text.fault("nvidia-smi's overview without a device", start, hint=_CUT)
     return seen
 
 

@@ -11,10 +11,6 @@ from engine.names import Names, Row
 __all__ = ["Hardware", "Names", "Row"]
 
 
-_ABOUT = 0.02
-"""Drivers report a little more or less of the same memory."""
-
-
 class Hardware:
     """What readers of inventories know of hardware: each catalog is loaded when it is first asked for.
 
@@ -37,7 +33,7 @@ class Hardware:
 
     @cached_property
     def launch(self) -> Names:
-        """How servers and Kubernetes name devices, by their kinds."""
+        """How servers, drivers and Kubernetes tell of devices, by their kinds."""
         return self._load("launch")
 
     @cached_property
@@ -54,13 +50,16 @@ class Hardware:
         """The product whose name was cut off to this, by its memory; None where it may be several."""
         if memory_bytes is None:
             return None
-        near = [
-            entry
-            for entry in self.products.starting(name)
-            if (mib := self.products.rows[entry]["memory_mib"]) is not None
-            and abs(mib * 2**20 - memory_bytes) <= _ABOUT * memory_bytes
-        ]
+        near = [entry for entry in self.products.starting(name) if self._may_have(entry, memory_bytes)]
         return near[0] if len(near) == 1 else None
+
+    def _may_have(self, entry: str, memory_bytes: int) -> bool:
+        """Whether a driver may report a product's memory as this size."""
+        row = self.products.rows[entry]
+        kind = self.launch.rows.get(row["kind"])
+        if row["memory_mib"] is None or kind is None or kind["memory_within"] is None:
+            return False
+        return bool(abs(row["memory_mib"] * 2**20 - memory_bytes) <= kind["memory_within"] * memory_bytes)
 
 
 def attributes(row: Row | None) -> dict[str, Attribute]:

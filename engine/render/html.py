@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from html import escape
 
 from engine.decision import Decision
@@ -39,22 +39,18 @@ def render(decision: Decision, screen: Screen) -> str:
         rows |= dict(estimate_rows(plan.estimates, plan.strategy.data_parallel))
     elif plan is not None and plan.estimated_tokens_per_sec is not None:
         rows["estimate"] = f"{plan.estimated_tokens_per_sec:.1f} tokens/s"
-    help_ = _list(dict(remedy_rows(decision.remedies)))
+    help_ = f"<h2>{WOULD_HELP}</h2>{_list(remedy_rows(decision.remedies))}" if decision.remedies else ""
     warnings = "".join(f"<li>{escape(each)}</li>" for each in (plan.warnings if plan is not None else ()))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(headline(decision))}</title>"
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>{drawn}'
-        f"{_list(rows)}{f'<h2>{WOULD_HELP}</h2>{help_}' if decision.remedies else ''}"
+        f"{_list(rows.items())}{help_}"
         f"{f'<h2>Warnings</h2><ul>{warnings}</ul>' if warnings else ''}</body></html>\n"
     )
 
 
-def _list(rows: Mapping[str, str | None]) -> str:
+def _list(rows: Iterable[tuple[str, str | None]]) -> str:
     """Names and what they are, without those that are nothing."""
-    listed = (
-        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
-        for name, value in rows.items()
-        if value is not None
-    )
+    listed = (f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows if value is not None)
     return f"<dl>{''.join(listed)}</dl>"

@@ -68,6 +68,19 @@ def test_nodes_that_a_source_has_stay(run: Run, tmp_path: Path) -> None:
     assert [each["node"] for each in found["devices"]] == ["rack", "rack", "node1"]
 
 
+def test_what_a_machine_says_of_all_its_devices_is_kept_or_told(run: Run) -> None:
+    rack = 72
+    found, notes = joined(run, f"a={rack}xH100-SXM", "b=2xH100-SXM")
+    assert len(found["links"]) == rack * (rack - 1) // 2 + 1
+    assert "is not kept" not in notes
+    found, notes = joined(run, "a=200xH100-SXM", "b=2xH100-SXM")
+    assert [(each["a"], each["b"]) for each in found["links"]] == [(200, 201)]
+    assert "NVSwitch inside a is not kept: more than 128 devices" in notes
+    assert "is not kept" not in joined(run, "a=2x2xH100-SXM", "b=2xH100-SXM")[1]
+    _, notes = joined(run, "a=2x2xH100-SXM", "b=2xH100-SXM", "--network", "RoCE=25")
+    assert "InfiniBand between the nodes of a is not kept: one network joins all nodes" in notes
+
+
 @pytest.mark.parametrize(
     ("sources", "message"),
     [
