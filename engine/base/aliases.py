@@ -6,14 +6,19 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.errors import near
-from engine.records import record
+from engine.base.errors import near
+from engine.base.records import record
 
 Row = Mapping[str, Any]
 
-_NOISE = re.compile(r"nvidia|geforce|tesla|amd|instinct|habana|intel|google|cloud|[^a-z0-9]")
-_SUFFIX = re.compile(r"(?:\d+gb|hbm\d?e?|oam|sxm\d?|pcie|gpu)*")
-"""What makers append to a name without making another product of it."""
+_NOISE = re.compile(r"nvidia|geforce|tesla|amd|instinct|habana|intel|google|cloud|\((?:r|tm)\)|[^a-z0-9]")
+_SUFFIX = re.compile(r"(?:hbm\d?e?|oam|gpu|graphics|accelerator)*")
+"""What makers append to a name without making another product of it.
+
+A size or a board makes another: catalogs list those that a product has.
+"""
+_CUT = ("...", "…")
+"""End of a name that a tool cut: the rest may make another product of it."""
 
 
 @record(eq=False)
@@ -33,7 +38,7 @@ class Names:
 
     def starting(self, start: str) -> list[str]:
         """The entries of which a name begins so, however it is written; none for what says nothing."""
-        wanted = _plain(start)
+        wanted = plain_name(start)
         entries = [entry for alias, entry in self.plain().items() if wanted and alias.startswith(wanted)]
         return list(dict.fromkeys(entries))
 
@@ -48,12 +53,16 @@ class Names:
 
 def plain_names(entries: Iterable[str], aliases: Mapping[str, str]) -> dict[str, str]:
     """Entries by their names and aliases, for `find_loosely`."""
-    return {_plain(alias): entry for alias, entry in (*aliases.items(), *((each, each) for each in entries))}
+    return {
+        plain_name(alias): entry for alias, entry in (*aliases.items(), *((each, each) for each in entries))
+    }
 
 
 def find_loosely(known: Mapping[str, str], name: str) -> str | None:
     """The entry that a name means among `plain_names`, whatever a maker appends to it."""
-    wanted = _plain(name)
+    if name.rstrip().endswith(_CUT):
+        return None
+    wanted = plain_name(name)
     if wanted in known:
         return known[wanted]
     starts = [alias for alias in known if alias and wanted.startswith(alias)]
@@ -65,8 +74,9 @@ def find_loosely(known: Mapping[str, str], name: str) -> str | None:
 
 def same_name(a: str, b: str) -> bool:
     """Whether two names are one, however they are written."""
-    return _plain(a) == _plain(b)
+    return plain_name(a) == plain_name(b)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a name without what makers and people write differently."""
     return _NOISE.sub("", name.casefold())

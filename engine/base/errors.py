@@ -1,15 +1,35 @@
-"""What can go wrong, as one small tree of exceptions.
+"""The exceptions that the engine raises on purpose.
 
-Every exception holds one or more problems, each with a message, a place in a file where there is one, and
-a hint where the engine can give one. The exception types are the contract; the wording is not.
+    EngineError
+    ├── DocumentError            a file is unreadable, isn't YAML or JSON, or violates its schema
+    ├── PolicyError              a policy or catalog doesn't exist or doesn't compile
+    ├── RequestError             an input violates the policy's types or the catalogs
+    │   └── MissingInputError    an input that the policy reads is missing
+    ├── EvaluationError          a CEL expression ended in an error during a decision
+    ├── RenderError              a decision can't be expressed in the requested format
+    └── RuntimeUnavailableError  the requested CEL runtime isn't installed
+
+An exception holds one or more problems: a message, the place in a file if there is one, and a hint if the
+engine has one. The types are stable; the wording is not. Anything else that is raised is a bug.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from engine.records import record, replace
+from engine.base.records import record, replace
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class _Places(Protocol):
+        """What knows the places of values: a document."""
+
+        def place(self, path: Path, *, key: bool = False) -> Place: ...
+
 
 Path = tuple[str | int, ...]
 """Where a value stands in a document: keys and list positions from the top."""
@@ -40,6 +60,8 @@ class Problem:
     """The key at `path` is meant, not its value."""
     code: str | None = None
     """The check that finds it (engine.policy.checks), where it is a policy's fault."""
+    internal: bool = False
+    """The fault is the engine's own (internal_fault)."""
 
     def at(self, place: Place | None) -> Problem:
         """The same problem with a place, if it has none yet."""
@@ -54,12 +76,15 @@ class Problem:
         return replace(self, path=(*path, *(self.path or ())))
 
     def render(self) -> str:
-        """For people: place and message, the source line with a caret, the hint."""
-        lines = [f"{self.place}: {self.message}" if self.place else self.message]
+        """For people: place and message, the source line with a caret, the hint; printable."""
+        from engine.base.printable import printable, printable_lines
+
+        message = printable_lines(self.message)
+        lines = [f"{printable(str(self.place))}: {message}" if self.place else message]
         if self.place is not None and self.place.source is not None:
             lines += _excerpt(self.place.source, self.place.column)
         if self.hint:
-            lines.append(f"  hint: {self.hint}")
+            lines.append(f"  hint: {printable_lines(self.hint)}")
         return "\n".join(lines)
 
 
@@ -98,7 +123,7 @@ class EngineError(Exception):
         """The first problem's hint."""
         return self.problems[0].hint
 
-    def located(self, document: Any) -> EngineError:
+    def located(self, document: _Places) -> EngineError:
         """The same error with each problem's path turned into a place of `document` (see Document.place)."""
         self.problems = tuple(
             problem if problem.path is None else problem.at(document.place(problem.path, key=problem.at_key))
@@ -142,11 +167,67 @@ class RuntimeUnavailableError(EngineError):
     """The asked-for CEL runtime isn't installed."""
 
 
+NO_FAULTS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What isn't an error although Python raises it."""
+
+DEBUG = "ENGINE_DEBUG"
+"""The environment variable that asks for the tracebacks of internal faults."""
+
+
+def internal_fault(error: BaseException) -> Problem:
+    """What to say of an exception that the engine doesn't raise on purpose, on one line.
+
+    Its traceback goes to standard error where ENGINE_DEBUG asks for it.
+    """
+    if os.environ.get(DEBUG, "0") not in ("", "0"):
+        import traceback
+
+        with suppress(OSError):
+            traceback.print_exception(error)
+    kind = type(error).__name__
+    if isinstance(error, MemoryError):
+        return Problem(
+            f"out of memory ({kind} in {_raised_at(error)})",
+            hint="the input may be too large for this machine, or for its limits",
+            internal=True,
+        )
+    text = "".join(each if each.isprintable() else " " for each in str(error)).strip()
+    text = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+    return Problem(
+        f"internal error: {text or 'no message'} ({kind} in {_raised_at(error)})",
+        hint=f"this is a bug; please report it with what you ran; {DEBUG}=1 shows the traceback",
+        internal=True,
+    )
+
+
+_LONGEST_TEXT = 200
+
+
+def _raised_at(error: BaseException) -> str:
+    """The innermost line of the engine's code that an exception passed: `engine/decide/policy.py:123`."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    found = "code outside the engine"
+    traceback = error.__traceback__
+    while traceback is not None:
+        file = os.path.abspath(traceback.tb_frame.f_code.co_filename)
+        if file.startswith(package + os.sep):
+            found = f"{os.path.relpath(file, os.path.dirname(package))}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return found.replace(os.sep, "/")
+
+
+_MANY_OPTIONS = 300
+
+
 def near(name: str, options: Iterable[str]) -> str | None:
     """A hint that names the options nearest to `name`, or all of them where they are few."""
     import difflib
+    from itertools import islice
 
     known = sorted(set(options))
+    if len(known) > _MANY_OPTIONS:  # comparing takes 10 µs each, and there may be many to report
+        alike = (each for each in known if abs(len(each) - len(name)) < 3 and each[:1] == name[:1])
+        known = list(islice(alike, _MANY_OPTIONS))
     close = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
     if not close:
         folded = {option.casefold(): option for option in known}
@@ -185,6 +266,9 @@ def quote(value: object, limit: int = 60) -> str:
 
 def _excerpt(source: str, column: int, width: int = 100) -> list[str]:
     """The source line and a caret under `column`, cut to a window around it where the line is long."""
+    from engine.base.printable import printable
+
     start = 0 if len(source) <= width else max(0, min(column - 1 - width // 2, len(source) - width))
-    window = source[start : start + width].replace("\t", " ")
-    return [f"  | {window}", f"  | {' ' * (column - 1 - start)}^"]
+    before = printable(source[start : max(column - 1, start)].replace("\t", " "))[:width]
+    after = printable(source[max(column - 1, start) : start + width].replace("\t", " "))
+    return [f"  | {before}{after}", f"  | {' ' * max(len(before), column - 1 - start)}^"]

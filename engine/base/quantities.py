@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from functools import lru_cache
 
 _MOST_DIGITS = 18
 _QUANTITY = r"\s*(?P<number>[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?)\s*(?P<unit>[A-Za-z]*)\s*\Z"
@@ -20,6 +20,7 @@ _SIZES = {
 _COUNTS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
 
 
+@lru_cache(maxsize=256)  # the devices of an inventory have the same memory
 def parse_bytes(text: str) -> int:
     """Bytes: `80GiB`, `80 GB`, `80Gi`, `85899345920`; i is for powers of 1024.
 
@@ -38,7 +39,7 @@ def parse_count(text: str) -> int:
     return _parse(text, _COUNTS, "a count", "70B, 350M or 8030261248")
 
 
-def whole(text: Any) -> int | None:
+def whole(text: object) -> int | None:
     """The number of a text that is a whole number from 0, of not more digits than 64 bits have."""
     word = str(text)
     return int(word) if word.isascii() and word.isdecimal() and len(word) <= _MOST_DIGITS else None

@@ -10,10 +10,13 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar, dataclass_transform, overload
+    from typing import Any, Protocol, TypeVar, dataclass_transform, overload
+
+    class _Record(Protocol):
+        __record__: dict[str, _Field]
 
     _Class = TypeVar("_Class")
-    _Record = TypeVar("_Record")
+    _Copied = TypeVar("_Copied")
 else:
 
     def dataclass_transform(**_):
@@ -29,7 +32,7 @@ class _Field:
 
     __slots__ = ("compare", "default", "factory", "repr")
 
-    def __init__(self, default: Any, factory: Any, compare: bool, repr: bool) -> None:
+    def __init__(self, default: object, factory: object, compare: bool, repr: bool) -> None:
         self.default = default
         self.factory = factory
         self.compare = compare
@@ -40,28 +43,27 @@ _PLAIN = _Field(_REQUIRED, None, True, True)
 
 
 def field(
-    *, default: Any = _REQUIRED, default_factory: Any = None, compare: bool = True, repr: bool = True
+    *, default: object = _REQUIRED, default_factory: object = None, compare: bool = True, repr: bool = True
 ) -> Any:
-    """A field with a default that is made anew, or that is left out of `==` and hash or of `repr()`."""
+    """A field with a default factory, or one that is left out of `==` and hash or of `repr()`."""
     return _Field(default, default_factory, compare, repr)
 
 
 class _DataclassFields:
     """`__dataclass_fields__`, worked out for whoever asks."""
 
-    def __get__(self, instance: object, owner: Any) -> Any:
+    def __get__(self, instance: object, owner: type[_Record]) -> object:
         import dataclasses
 
         described = []
         for name, each in owner.__record__.items():
-            options = {"compare": each.compare, "repr": each.repr}
+            options: dict[str, Any] = {"compare": each.compare, "repr": each.repr}
             if each.factory is not None:
                 options["default_factory"] = each.factory
             elif each.default is not _REQUIRED:
                 options["default"] = each.default
             described.append((name, object, dataclasses.field(**options)))
-        made: Any = dataclasses.make_dataclass(owner.__name__, described)
-        return made.__dataclass_fields__
+        return vars(dataclasses.make_dataclass(owner.__name__, described))["__dataclass_fields__"]
 
 
 if TYPE_CHECKING:
@@ -74,7 +76,9 @@ if TYPE_CHECKING:
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def record(cls: Any = None, *, frozen: bool = True, eq: bool = True) -> Any:
+def record(
+    cls: type[_Class] | None = None, *, frozen: bool = True, eq: bool = True
+) -> type[_Class] | Callable[[type[_Class]], type[_Class]]:
     """Make a class of annotated fields a slotted record.
 
     Args:
@@ -87,9 +91,9 @@ def record(cls: Any = None, *, frozen: bool = True, eq: bool = True) -> Any:
     return _record(cls, frozen, eq)
 
 
-def _record(cls: Any, frozen: bool, eq: bool) -> Any:
+def _record(cls: type[_Class], frozen: bool, eq: bool) -> type[_Class]:
     own = {}
-    namespace = dict(cls.__dict__)
+    namespace: dict[str, object] = dict(cls.__dict__)
     for name in cls.__annotations__:
         default = namespace.pop(name, _REQUIRED)
         plain = _PLAIN if default is _REQUIRED else _Field(default, None, True, True)
@@ -114,19 +118,29 @@ def _record(cls: Any, frozen: bool, eq: bool) -> Any:
     if frozen and bases == (object,):
         twin = type(cls.__name__, bases, {"__slots__": tuple(own)})
         bases, namespace["__slots__"] = (twin,), ()
-    made: Any = type(cls)(cls.__name__, bases, namespace)
+    meta: Callable[..., Any] = type(cls)
+    made: type[_Class] = meta(cls.__name__, bases, namespace)
     made.__qualname__ = cls.__qualname__
-    made.__new__ = _maker(made, fields, frozen, twin)
+
+    def first(_cls: type[_Class], /, *values: object, **named: object) -> _Class:
+        """Compile `__new__` when the first record is made: a command makes few of the records it imports."""
+        new = _maker(made, fields, frozen, twin)
+        made.__new__ = new  # type: ignore[method-assign, assignment]
+        return new(_cls, *values, **named)
+
+    made.__new__ = first  # type: ignore[method-assign, assignment]
     return made
 
 
-def _maker(cls: Any, fields: dict[str, _Field], frozen: bool, twin: Any) -> Any:
+def _maker(
+    cls: type[_Class], fields: dict[str, _Field], frozen: bool, twin: type | None
+) -> Callable[..., _Class]:
     """`__new__`, compiled from source as dataclasses do it with `__init__`.
 
     A frozen record is made as its twin, a class with the same slots that lets them be set, and then becomes
     what it is: setting slots past a `__setattr__` that refuses takes twice as long.
     """
-    names: dict[str, Any] = {"_new": object.__new__, "_twin": twin}
+    names: dict[str, object] = {"_new": object.__new__, "_twin": twin}
     parameters = ["_cls"]
     body = ["_self = _new(_cls)" if twin is None else "_self = _new(_twin)"]
     for name, each in fields.items():
@@ -150,39 +164,39 @@ def _maker(cls: Any, fields: dict[str, _Field], frozen: bool, twin: Any) -> Any:
         body.append("_self.__class__ = _cls")
     lines = "".join(f" {line}\n" for line in [*body, "return _self"])
     exec(f"def __new__({', '.join(parameters)}):\n{lines}", names)
-    return names["__new__"]
+    return names["__new__"]  # type: ignore[return-value]
 
 
-def _values(self: Any) -> tuple[Any, ...]:
+def _values(self: _Record) -> tuple[object, ...]:
     return tuple(getattr(self, name) for name, each in self.__record__.items() if each.compare)
 
 
-def _eq(self: Any, other: object) -> Any:
+def _eq(self: _Record, other: _Record) -> bool:
     return _values(self) == _values(other) if other.__class__ is self.__class__ else NotImplemented
 
 
-def _hash(self: Any) -> int:
+def _hash(self: _Record) -> int:
     return hash(_values(self))
 
 
-def _repr(self: Any) -> str:
+def _repr(self: _Record) -> str:
     shown = ", ".join(
         f"{name}={getattr(self, name)!r}" for name, each in self.__record__.items() if each.repr
     )
     return f"{self.__class__.__qualname__}({shown})"
 
 
-def _reduce(self: Any) -> Any:
+def _reduce(self: _Record) -> tuple[type[_Record], tuple[object, ...]]:
     return self.__class__, tuple(getattr(self, name) for name in self.__record__)
 
 
-def _refuse(self: Any, name: str, value: Any = None) -> None:
+def _refuse(self: object, name: str, value: object = None) -> None:
     import dataclasses
 
-    raise dataclasses.FrozenInstanceError(f"a {self.__class__.__name__} can't be changed: {name}")
+    raise dataclasses.FrozenInstanceError(f"a {self.__class__.__name__} is immutable: {name}")
 
 
-def replace(record: _Record, /, **changes: Any) -> _Record:
+def replace(record: _Copied, /, **changes: object) -> _Copied:
     """The same record with some fields changed."""
     cls: Any = record.__class__
     return cls(**{name: getattr(record, name) for name in cls.__record__} | changes)  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 
-from engine.records import field, record, replace
+from engine.base.records import field, record, replace
 
 
 @record
