@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Callable
 from typing import BinaryIO
 
+from engine.base.errors import DocumentError, Place
+from engine.documents.buffers import buffer
 from engine.documents.document import Document, Limits
-from engine.errors import DocumentError, Place
 
 DEFAULT_LIMITS = Limits()
 
@@ -18,13 +21,30 @@ def is_path_like(text: str) -> bool:
     return text == "-" or "/" in text or "\\" in text or text.endswith((".yaml", ".yml", ".json"))
 
 
-def read_document(source: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Document:
+def read_document(
+    source: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS, *, pipes: bool = True
+) -> Document:
     """The YAML or JSON document in a file, or on standard input where `source` is "-".
+
+    Args:
+        source: the file's name.
+        limits: the most that is read.
+        pipes: read `/dev/fd/63` as well, which is what a shell makes of `<(command)`.
 
     Raises:
         DocumentError: it can't be read, or is neither YAML nor JSON; with its place.
     """
-    return parse_document(read_text(source, limits), _name(source), limits)
+    return parse_document(read_text(source, limits, pipes=pipes), _name(source), limits)
+
+
+def decode_document(data: bytes, source: str, limits: Limits = DEFAULT_LIMITS) -> Document:
+    """The YAML or JSON document in bytes that were read from `source`.
+
+    Raises:
+        DocumentError: as `read_document`.
+    """
+    name = _name(source)
+    return parse_document(_decode(data, name), name, limits)
 
 
 def parse_document(text: str, name: str, limits: Limits = DEFAULT_LIMITS) -> Document:
@@ -40,18 +60,18 @@ def parse_document(text: str, name: str, limits: Limits = DEFAULT_LIMITS) -> Doc
     return load_yaml(text, name, limits)
 
 
-def read_text(source: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> str:
+def read_text(source: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS, *, pipes: bool = True) -> str:
     """The text of a file or of standard input ("-"), decoded as UTF-8, a byte order mark dropped.
 
     UTF-16 is read where its mark says so: what PowerShell redirects to a file is.
 
     Raises:
-        DocumentError: missing, unreadable, a directory, too large, not text.
+        DocumentError: missing, unreadable, not a regular file, too large, not text.
     """
-    name = _name(source)
-    data = _read_bytes(source, name, limits.bytes + 1)
-    if len(data) > limits.bytes:
-        raise DocumentError(f"{name}: larger than {limits.bytes // 2**20} MiB")
+    return _decode(read_bytes(source, limits, pipes=pipes), _name(source))
+
+
+def _decode(data: bytes, name: str) -> str:
     if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return _decode_utf16(data, name)
     if b"\x00" in data:
@@ -80,24 +100,71 @@ def _name(source: str | os.PathLike[str]) -> str:
     return "<stdin>" if source == "-" else str(source)
 
 
-def _read_bytes(source: str | os.PathLike[str], name: str, limit: int) -> bytes:
+def read_bytes(
+    source: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS, *, pipes: bool = False
+) -> bytes:
+    """Return the content of a regular file, or of standard input ("-").
+
+    Raises:
+        DocumentError: missing, unreadable, not a regular file, too large.
+    """
+    name = _name(source)
+    open_text = None if source == "-" else buffer(source)
+    if open_text is not None:
+        return open_text
     try:
         if source == "-":
-            return sys.stdin.buffer.read(limit)
-        with open_binary(source) as file:
-            return file.read(limit)
+            data = sys.stdin.buffer.read(limits.bytes + 1)
+        else:
+            with open_regular(source, pipes=pipes) as file:
+                data = file.read(limits.bytes + 1)
     except OSError as error:
         raise DocumentError(f"{name}: {error.strerror or error}") from None
+    if len(data) > limits.bytes:
+        raise DocumentError(f"{name}: larger than {limits.bytes // 2**20} MiB")
+    return data
 
 
-def open_binary(source: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(source: str | os.PathLike[str], *, pipes: bool = False) -> BinaryIO:
+    """A regular file opened for reading. A FIFO may hang and a device be endless: they are refused.
+
+    Args:
+        source: the file's name.
+        pipes: open what this process was given already, too: `/dev/fd/63` and `/dev/stdin`.
+
+    Raises:
+        DocumentError: missing, unreadable, not a regular file.
+    """
+    file = open_binary(source, _open_at_once)
+    mode = os.fstat(file.fileno()).st_mode
+    if stat.S_ISREG(mode):
+        return file
+    inherited = pipes and os.fspath(source).startswith(_INHERITED)
+    if inherited and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)):
+        os.set_blocking(file.fileno(), True)
+        return file
+    file.close()
+    hint = "use - for standard input" if stat.S_ISFIFO(mode) else None
+    kind = "a directory" if stat.S_ISDIR(mode) else "a FIFO" if stat.S_ISFIFO(mode) else "a device"
+    raise DocumentError(f"{source}: {kind}, expected a file", hint=hint)
+
+
+_INHERITED = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """An opener that doesn't wait for a writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
+def open_binary(source: str | os.PathLike[str], opener: Callable[[str, int], int] | None = None) -> BinaryIO:
     """A file opened for reading.
 
     Raises:
         DocumentError: missing, unreadable, a directory.
     """
     try:
-        return open(source, "rb")
+        return open(source, "rb", opener=opener)
     except FileNotFoundError:
         raise DocumentError(f"{source}: no such file") from None
     except IsADirectoryError:

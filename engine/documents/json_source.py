@@ -5,25 +5,31 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from typing import NoReturn
 
+from engine.base.errors import DocumentError, quote
+from engine.base.jsontypes import Json, JsonObject
 from engine.documents.document import Document, Limits, Positions
-from engine.errors import DocumentError, quote
 
 
 class _Refused(ValueError):
     """Something that JSON's own grammar lets through and this reader doesn't."""
 
 
-def decode_json(text: str) -> Any:
+def decode_json(text: str, *, infinite: bool = False) -> Json:
     """The value in `text`.
+
+    Args:
+        text: the document.
+        infinite: accept NaN and Infinity, as Python writes them.
 
     Raises:
         json.JSONDecodeError: not JSON.
         ValueError: NaN or Infinity, a number too large, a duplicate key, nested too deeply.
     """
     try:
-        return _DECODER.decode(text)
+        value: Json = (_LENIENT if infinite else _DECODER).decode(text)
+        return value
     except RecursionError:
         raise _Refused("nested too deeply") from None
 
@@ -36,7 +42,7 @@ def load_json(text: str, name: str, limits: Limits) -> Document:
     """
     document = Document(name, text, None, lambda: _positions(text, name, limits))
     try:
-        document.value = decode_json(text)
+        document.value = decode_json(text, infinite=limits.infinite)
     except json.JSONDecodeError as error:
         message = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
         raise DocumentError(message, place=document.place_at(error.pos)) from None
@@ -70,7 +76,7 @@ def _positions(text: str, name: str, limits: Limits) -> Positions:
         return Positions()  # JSON that YAML can't read, such as escaped surrogate pairs
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _pairs(pairs: list[tuple[str, Json]]) -> JsonObject:
     mapping = dict(pairs)
     if len(mapping) != len(pairs):
         seen: set[str] = set()
@@ -81,7 +87,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return mapping
 
 
-def _constant(text: str) -> Any:
+def _constant(text: str) -> NoReturn:
     raise _Refused(f"{text} is not a finite number")
 
 
@@ -93,3 +99,4 @@ def _float(text: str) -> float:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float)
+_LENIENT = json.JSONDecoder(object_pairs_hook=_pairs, parse_float=_float)

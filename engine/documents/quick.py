@@ -1,9 +1,8 @@
-"""A quick yes to whether a value keeps to a schema; what is wrong where it doesn't is jsonschema's to say.
+"""A fast "yes" to whether a value matches a schema; jsonschema describes what is wrong if it doesn't.
 
 Importing jsonschema takes several times as long as a bare interpreter needs to start, and checking a request
-with it longer than deciding. Two others only ever answer yes or no: jsonschema-rs where it is loaded already,
-which is best for many values, else the functions that are made of the schema here, for the keywords that
-schemas/ uses. A schema with another keyword has no quick check.
+with it longer than deciding. So functions compiled from the schema here answer first, for the keywords that
+schemas/ uses; a schema with another keyword has no fast check.
 """
 
 from __future__ import annotations
@@ -11,54 +10,52 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
+from engine.base.jsontypes import Json, JsonObject
 from engine.documents.resources import shipped
 
-Check = Callable[[Any], bool]
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+    from engine.documents.json_schema import Schema
+
+Check = Callable[[object], bool]
+_Names = str | list[str]
 
 
 class _UnknownKeyword(Exception):
-    """A schema that says more than these functions understand."""
+    """A schema has a keyword that isn't supported here."""
 
 
-def keeps_to(value: Any, schema: str) -> bool:
-    """True only if `value` keeps to `schemas/<schema>.schema.json`; False may also mean: ask jsonschema."""
+def keeps_to(value: object, schema: str) -> bool:
+    """Return True only if a value matches a schema; False may also mean that jsonschema must decide.
+
+    Args:
+        value: the decoded document.
+        schema: the name of the schema: `schemas/<schema>.schema.json`.
+    """
     try:
-        return _native(schema)(value) if "jsonschema_rs" in sys.modules else _check(schema)(value)
-    except (RecursionError, ValueError, TypeError):
-        return False
+        return _check(schema)(value)
+    except (_UnknownKeyword, IndexError, RecursionError, ValueError, TypeError):
+        return False  # IndexError: another thread compiles what is needed here
 
 
 @cache
-def load_schema(name: str) -> dict[str, Any]:
-    """The schema of that name, as it stands in its file."""
+def load_schema(name: str) -> Schema:
+    """Return the schema of that name, as its file has it."""
     with open(os.path.join(shipped("schemas"), f"{name}.schema.json"), encoding="utf-8") as file:
-        schema: dict[str, Any] = json.load(file)
+        schema: Schema = json.load(file)
     return schema
-
-
-@cache
-def _native(schema: str) -> Check:
-    """jsonschema-rs's validator."""
-    import jsonschema_rs
-
-    names = sorted(os.listdir(shipped("schemas")))
-    others = [(name, load_schema(name.removesuffix(".schema.json"))) for name in names]
-    validator = jsonschema_rs.Draft202012Validator(
-        load_schema(schema), registry=jsonschema_rs.Registry(others)
-    )
-    check: Check = validator.is_valid
-    return check
 
 
 @cache
 def _check(schema: str) -> Check:
     try:
-        return _Compiler(load_schema(schema)).check(load_schema(schema))
+        compiler = _compiler(schema)
+        return compiler.check(compiler.root)
     except _UnknownKeyword:
         return lambda value: False
 
@@ -75,119 +72,217 @@ _TYPES: dict[str, Check] = {
     "array": lambda value: isinstance(value, list),
     "null": lambda value: value is None,
 }
+_SURE: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "object": (dict,),
+    "array": (list,),
+    "null": (type(None),),
+}
+"""Python's types whose every value has the type; of other values, some may."""
+_CONCERNS: dict[str, tuple[type, ...]] = {
+    "minimum": (int, float),
+    "exclusiveMinimum": (int, float),
+    "maximum": (int, float),
+    "minLength": (str,),
+    "pattern": (str,),
+}
+"""Keywords that hold for every value of other types."""
 _NOTES = {"$schema", "$id", "title", "description", "examples", "default", "$defs", "$comment"}
 
 
 class _Compiler:
-    """Makes one function of each keyword of a schema."""
+    """Compiles each keyword of a schema to a function."""
 
-    def __init__(self, root: Mapping[str, Any]) -> None:
+    def __init__(self, root: JsonObject) -> None:
         self.root = root
         self.open: dict[int, list[Check]] = {}
 
-    def check(self, schema: Any) -> Check:
-        if isinstance(schema, bool):
-            return lambda value: schema
-        if id(schema) in self.open:  # a schema that refers to itself
-            made = self.open[id(schema)]
-            return lambda value: made[0](value)
-        made = self.open[id(schema)] = []
+    def check(self, schema: Json) -> Check:
+        if not isinstance(schema, dict):
+            return lambda value: bool(schema)
+        if id(schema) in self.open:
+            compiled = self.open[id(schema)]
+            return compiled[0] if compiled else lambda value: compiled[0](value)  # it refers to itself
+        compiled = self.open[id(schema)] = []
         checks = [self.keyword(word, schema) for word in schema if word not in _NOTES]
-        needed = [check for check in checks if check is not None]
-        if len(needed) == 1:
-            made.append(needed[0])
-        else:
-            made.append(lambda value: all(check(value) for check in needed))
-        return made[0]
+        compiled.append(_all([check for check in checks if check is not None]))
+        return compiled[0]
 
-    def keyword(self, word: str, schema: Mapping[str, Any]) -> Check | None:
-        method = getattr(self, f"on_{word.strip('$').lower()}", None)
+    def keyword(self, word: str, schema: JsonObject) -> Check | None:
+        method: Callable[[Json, JsonObject], Check | None] | None = getattr(
+            self, f"on_{word.strip('$').lower()}", None
+        )
         if method is None:
             raise _UnknownKeyword(word)
-        check: Check | None = method(schema[word], schema)
-        return check
+        return method(schema[word], schema)
 
-    def on_ref(self, reference: str, schema: Any) -> Check:
+    def target(self, reference: str) -> tuple[_Compiler, Json]:
+        """Return the schema that a reference names, and the compiler of its file."""
         file, _, pointer = reference.partition("#")
-        root = load_schema(file.removesuffix(".schema.json")) if file else self.root
-        target: Any = root
+        compiler = _compiler(file.removesuffix(".schema.json")) if file else self
+        target: Json = compiler.root
         for step in pointer.strip("/").split("/") if pointer.strip("/") else ():
-            target = target[step]
-        return (_Compiler(root) if file else self).check(target)
+            target = cast(JsonObject, target)[step]
+        return compiler, target
 
-    def on_type(self, names: str | list[str], schema: Any) -> Check:
-        checks = [_TYPES[name] for name in ([names] if isinstance(names, str) else names)]
-        return checks[0] if len(checks) == 1 else lambda value: any(check(value) for check in checks)
+    def sure_types(self, schema: Json) -> Collection[type]:
+        """Return Python's types whose every value matches a schema."""
+        if not isinstance(schema, dict):
+            return ()
+        sure: tuple[type, ...] = ()
+        concerned: tuple[type, ...] = ()
+        for word, value in schema.items():
+            if word == "type":
+                sure = _sure(cast(_Names, value))
+            elif word in _CONCERNS:
+                concerned += _CONCERNS[word]
+            elif word == "$ref":
+                compiler, target = self.target(cast(str, value))
+                sure = tuple(compiler.sure_types(target))
+            elif word not in _NOTES:
+                return ()
+        return [type_ for type_ in sure if type_ not in concerned] if concerned else sure
 
-    def on_const(self, wanted: Any, schema: Any) -> Check:
-        return lambda value: type(value) is type(wanted) and value == wanted
+    def on_ref(self, reference: str, schema: JsonObject) -> Check:
+        compiler, target = self.target(reference)
+        return compiler.check(target)
 
-    def on_enum(self, options: list[Any], schema: Any) -> Check:
-        return lambda value: any(type(value) is type(each) and value == each for each in options)
+    def on_type(self, names: _Names, schema: JsonObject) -> Check | None:
+        if names == "object" and "properties" in schema:
+            return None  # on_properties checks it
+        checks = [_TYPES[name] for name in _names(names)]
+        sure = _sure(names)
+        if len(checks) == 1:
+            check = checks[0]
+            return lambda value: type(value) in sure or check(value)
+        return lambda value: type(value) in sure or any(check(value) for check in checks)
 
-    def on_minimum(self, least: float, schema: Any) -> Check:
+    def on_const(self, constant: Json, schema: JsonObject) -> Check:
+        return lambda value: type(value) is type(constant) and value == constant
+
+    def on_enum(self, options: list[Json], schema: JsonObject) -> Check:
+        return lambda value: any(type(value) is type(option) and value == option for option in options)
+
+    def on_minimum(self, least: float, schema: JsonObject) -> Check:
         return lambda value: not _is_number(value) or value >= least
 
-    def on_exclusiveminimum(self, bound: float, schema: Any) -> Check:
+    def on_exclusiveminimum(self, bound: float, schema: JsonObject) -> Check:
         return lambda value: not _is_number(value) or value > bound
 
-    def on_maximum(self, most: float, schema: Any) -> Check:
+    def on_maximum(self, most: float, schema: JsonObject) -> Check:
         return lambda value: not _is_number(value) or value <= most
 
-    def on_minlength(self, least: int, schema: Any) -> Check:
+    def on_minlength(self, least: int, schema: JsonObject) -> Check:
         return lambda value: not isinstance(value, str) or len(value) >= least
 
-    def on_pattern(self, pattern: str, schema: Any) -> Check:
-        search = re.compile(pattern).search
+    def on_pattern(self, pattern: str, schema: JsonObject) -> Check:
+        search = re.compile(python_pattern(pattern)).search
         return lambda value: not isinstance(value, str) or search(value) is not None
 
-    def on_minitems(self, least: int, schema: Any) -> Check:
+    def on_minitems(self, least: int, schema: JsonObject) -> Check:
         return lambda value: not isinstance(value, list) or len(value) >= least
 
-    def on_maxitems(self, most: int, schema: Any) -> Check:
+    def on_maxitems(self, most: int, schema: JsonObject) -> Check:
         return lambda value: not isinstance(value, list) or len(value) <= most
 
-    def on_propertynames(self, names: Any, schema: Any) -> Check:
+    def on_propertynames(self, names: Json, schema: JsonObject) -> Check:
         check = self.check(names)
         return lambda value: not isinstance(value, dict) or all(map(check, value))
 
-    def on_oneof(self, options: list[Any], schema: Any) -> Check:
-        checks = [self.check(each) for each in options]
+    def on_oneof(self, options: list[Json], schema: JsonObject) -> Check:
+        checks = [self.check(option) for option in options]
         return lambda value: sum(check(value) for check in checks) == 1
 
-    def on_minproperties(self, least: int, schema: Any) -> Check:
+    def on_minproperties(self, least: int, schema: JsonObject) -> Check:
         return lambda value: not isinstance(value, dict) or len(value) >= least
 
-    def on_maxproperties(self, most: int, schema: Any) -> Check:
+    def on_maxproperties(self, most: int, schema: JsonObject) -> Check:
         return lambda value: not isinstance(value, dict) or len(value) <= most
 
-    def on_required(self, names: list[str], schema: Any) -> Check:
-        return lambda value: not isinstance(value, dict) or all(name in value for name in names)
+    def on_required(self, names: list[str], schema: JsonObject) -> Check:
+        required = frozenset(names)
+        return lambda value: not isinstance(value, dict) or value.keys() >= required
 
-    def on_items(self, items: Any, schema: Any) -> Check:
+    def on_items(self, items: Json, schema: JsonObject) -> Check:
         check = self.check(items)
         return lambda value: not isinstance(value, list) or all(map(check, value))
 
-    def on_properties(self, properties: Mapping[str, Any], schema: Mapping[str, Any]) -> Check:
-        checks = {name: self.check(each) for name, each in properties.items()}
-        others = schema.get("additionalProperties", True)
-        other = self.check(others)
-        if "patternProperties" in schema:
+    def on_properties(self, properties: dict[str, Json], schema: JsonObject) -> Check:
+        patterned = cast(JsonObject, schema.get("patternProperties", {}))
+        if any(re.search(python_pattern(pattern), name) for pattern in patterned for name in properties):
             raise _UnknownKeyword("patternProperties")
+        patterns = [
+            (re.compile(python_pattern(pattern)).search, self.check(part))
+            for pattern, part in patterned.items()
+        ]
+        others = self.check(schema.get("additionalProperties", True))
+        is_object = schema.get("type") == "object"
+        sure: dict[str, Collection[type]] = {}
+        checks: dict[str, Check] = {}
+        sure_of = sure.get
 
-        def check(value: Any) -> bool:
-            return not isinstance(value, dict) or all(
-                checks.get(name, other)(element) for name, element in value.items()
-            )
+        def check(value: object) -> bool:
+            if not isinstance(value, dict):
+                return not is_object
+            for name, element in value.items():
+                types = sure_of(name)
+                if types is None:
+                    if name not in properties:
+                        parts = [part for search, part in patterns if search(name)]
+                        if not all(part(element) for part in parts or (others,)):
+                            return False
+                        continue
+                    # Compiled when it is first met: most documents have few of the fields.
+                    checks[name] = self.check(properties[name])
+                    types = sure[name] = self.sure_types(properties[name])
+                if type(element) not in types and not checks[name](element):
+                    return False
+            return True
 
         return check
 
-    def on_additionalproperties(self, others: Any, schema: Mapping[str, Any]) -> Check | None:
+    def on_patternproperties(self, patterns: Json, schema: JsonObject) -> Check | None:
+        if "properties" not in schema:
+            raise _UnknownKeyword("patternProperties")
+        return None  # on_properties checks them, where no property has a name that matches a pattern
+
+    def on_additionalproperties(self, others: Json, schema: JsonObject) -> Check | None:
         if "properties" in schema:
-            return None  # seen to there
+            return None  # on_properties checks them
         check = self.check(others)
         return lambda value: not isinstance(value, dict) or all(map(check, value.values()))
 
 
-def _is_number(value: Any) -> bool:
+def _compiler(schema: str) -> _Compiler:
+    return _Compiler(cast(JsonObject, load_schema(schema)))
+
+
+def python_pattern(pattern: str) -> str:
+    """Return a schema's regular expression in Python's syntax; its `$` matches before a newline too."""
+    return f"{pattern[:-1]}\\Z" if pattern.endswith("$") else pattern
+
+
+def _all(checks: list[Check]) -> Check:
+    """Return the check that holds where all of some do."""
+    if len(checks) == 1:
+        return checks[0]
+    if len(checks) == 2:
+        first, second = checks
+        return lambda value: first(value) and second(value)
+    return lambda value: all(check(value) for check in checks)
+
+
+def _names(types: _Names) -> list[str]:
+    """Return the names in a schema's `type`: one, or a list."""
+    return [types] if isinstance(types, str) else types
+
+
+def _sure(types: _Names) -> tuple[type, ...]:
+    return tuple([type_ for name in _names(types) for type_ in _SURE[name]])
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from engine.documents.document import Span
+from engine.documents.spans import Span
 
 _ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[^\n])")
 _LINE_CONTINUATION = re.compile(r"\\\n\s*")
@@ -18,6 +18,9 @@ def source_offset(text: str, span: Span, value: str, offset: int) -> int:
     """
     position = _content_start(text, span)
     offset = min(offset, len(value))
+    prefix = value[: offset + 1]
+    if text.startswith(prefix, position) and (span.style != '"' or "\\" not in prefix):  # written as it is
+        return min(position + offset, max(span.start, span.end - 1))
     index = 0
     while index < offset and position < span.end:
         if value[index].isspace() and text[position].isspace():
@@ -31,6 +34,19 @@ def source_offset(text: str, span: Span, value: str, offset: int) -> int:
     if offset < len(value) and not value[offset].isspace():
         position = _skip_space(text, position) if index == offset else position
     return min(position, max(span.start, span.end - 1))
+
+
+def value_offset(text: str, span: Span, value: str, position: int) -> int:
+    """The offset in a scalar's `value` of what is at `position` of `text`: `source_offset`, inverted."""
+    low, high = 0, len(value)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if source_offset(text, span, value, middle) <= position:
+            low = middle
+        else:
+            high = middle - 1
+    last = max(len(value) - 1, 0)  # the end of a scalar is clamped to its last character
+    return last if low > last and source_offset(text, span, value, last) >= position else low
 
 
 def _content_start(text: str, span: Span) -> int:

@@ -1,20 +1,23 @@
-"""Documents held against the JSON Schemas in `schemas/`, faults told in people's words and places."""
+"""Validate documents against the JSON Schemas in `schemas/`, with readable errors and their places."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from engine.base.errors import DocumentError, Path, Problem, near, path_text, quote
+from engine.base.jsontypes import Json
 from engine.documents.document import Document
-from engine.documents.quick import keeps_to, load_schema
+from engine.documents.quick import keeps_to, load_schema, python_pattern
 from engine.documents.resources import shipped
-from engine.errors import DocumentError, Path, Problem, near, path_text, quote
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
+    from jsonschema.protocols import Validator
 
 _WORDS = {
     "string": "text",
@@ -40,12 +43,26 @@ def check_schema(document: Document, schema: str) -> None:
         raise DocumentError(problems).located(document)
 
 
-def validate(value: Any, schema: str) -> list[Problem]:
+def validate(value: object, schema: str) -> list[Problem]:
     """What is wrong with `value` by `schemas/<schema>.schema.json`, in document order, the first hundred."""
     if keeps_to(value, schema):
         return []
     try:
-        found = islice(_validator(schema).iter_errors(value), _MOST_ERRORS)
+        found = islice(_validator(schema).iter_errors(cast(Json, value)), _MOST_ERRORS)
+        errors = sorted(found, key=lambda error: _order(error.absolute_path))
+    except RecursionError:
+        return [Problem("nested too deeply", path=())]
+    return [problem for error in errors for problem in _problems(error)]
+
+
+def validate_schema(value: object) -> list[Problem]:
+    """What is wrong with a JSON Schema by its own schema (2020-12), in document order, the first hundred."""
+    from jsonschema import Draft202012Validator
+
+    try:
+        found = islice(
+            Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(value), _MOST_ERRORS
+        )
         errors = sorted(found, key=lambda error: _order(error.absolute_path))
     except RecursionError:
         return [Problem("nested too deeply", path=())]
@@ -53,10 +70,10 @@ def validate(value: Any, schema: str) -> list[Problem]:
 
 
 @cache
-def _validator(schema: str) -> Any:
+def _validator(schema: str) -> Validator:
     from pathlib import Path as FilePath
 
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, validators
     from referencing import Registry, Resource
 
     resources = [
@@ -64,10 +81,18 @@ def _validator(schema: str) -> Any:
         for path in sorted(FilePath(shipped("schemas")).glob("*.schema.json"))
     ]
     registry: Registry[Any] = resources @ Registry()
-    return Draft202012Validator(load_schema(schema), registry=registry)
+    extend: Callable[..., Callable[..., Validator]] = validators.extend
+    return extend(Draft202012Validator, {"pattern": _pattern})(load_schema(schema), registry=registry)
 
 
-def _order(path: Any) -> list[tuple[int, Any]]:
+def _pattern(validator: object, pattern: str, value: object, schema: object) -> Iterator[ValidationError]:
+    if isinstance(value, str) and re.search(python_pattern(pattern), value) is None:
+        from jsonschema.exceptions import ValidationError
+
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _order(path: Sequence[str | int]) -> list[tuple[int, str | int]]:
     return [(0, step) if isinstance(step, int) else (1, str(step)) for step in path]
 
 
@@ -107,9 +132,12 @@ def _unknown_field(error: ValidationError, path: Path) -> Iterator[Problem]:
     known = list(_schema(error).get("properties", {}))
     patterns = _schema(error).get("patternProperties", {})
     for key in _instance(error):
-        if key not in known and not patterns:
+        if key not in known and not any(re.search(python_pattern(pattern), str(key)) for pattern in patterns):
             message = f"unknown field {quote(key)} in {_name(path)}"
-            yield Problem(message, hint=near(key, known), path=(*path, key), at_key=True)
+            hint = near(str(key), known)
+            if _instance(error)[key] is None and not (hint or "").startswith("did you mean"):
+                hint = "a comma inside { } begins a new field: put quotes around text with commas"
+            yield Problem(message, hint=hint, path=(*path, key), at_key=True)
 
 
 def _missing_field(error: ValidationError, path: Path) -> Iterator[Problem]:
@@ -130,6 +158,12 @@ def _wrong_type(error: ValidationError, path: Path) -> Iterator[Problem]:
         hint = f"{error.instance} is text here; write true or false"
     elif isinstance(error.instance, (int, float)) and allowed == ["string"]:
         hint = f'write "{quote(error.instance)}" in quotes'
+    elif isinstance(error.instance, list) and allowed == ["string"] and path and path[-1] == "type":
+        hint = "the type of a list is written list(string)"
+    elif isinstance(error.instance, (dict, list)) and allowed == ["string"]:
+        hint = "text or an expression that begins with { or [ needs quotes"
+    elif allowed == ["object"] and "value" in _schema(error).get("properties", {}):
+        hint = f"write {{value: {quote(error.instance)}}}"
     yield Problem(f"{_name(path)}: expected {expected}, found {quote(error.instance)}", hint=hint, path=path)
 
 
@@ -167,7 +201,11 @@ def _wrong_form(error: ValidationError, path: Path) -> Iterator[Problem]:
     examples = _schema(error).get("examples")
     if examples:
         hint = "for example " + ", ".join(str(example) for example in examples[:3])
-    yield Problem(f"{_name(path)}: {quote(error.instance)} has not the expected form", hint=hint, path=path)
+    message = f"{_name(path)}: {quote(error.instance)} has not the expected form"
+    if "propertyNames" in error.absolute_schema_path:
+        yield Problem(message, hint=hint, path=(*path, str(error.instance)), at_key=True)
+    else:
+        yield Problem(message, hint=hint, path=path)
 
 
 def _empty(error: ValidationError, path: Path) -> Iterator[Problem]:

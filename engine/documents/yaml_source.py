@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 import yaml
 
-from engine.documents.document import Document, Limits, Positions, Span
-from engine.errors import DocumentError, Path, Place, quote
-from engine.records import field, record
+from engine.base.errors import DocumentError, Path, Place, quote
+from engine.base.jsontypes import Json, JsonObject
+from engine.base.records import field, record
+from engine.documents.document import Document, Limits, Positions
+from engine.documents.spans import Span
+from engine.documents.yaml_faults import Stop, find_fault
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Scalar = str | int | float | bool | None
+_Number = TypeVar("_Number", int, float)
+
+_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _NULL = r"(?:~|null|Null|NULL|)\Z"
 _FIRST_OF_NAMES = "nNtTfF"
@@ -42,7 +49,7 @@ _SCALAR_TAGS: dict[str, type | tuple[type, ...]] = {
 class _Frame:
     """A collection that is still open."""
 
-    container: Any
+    container: JsonObject | list[Json]
     path: Path
     start: Span
     anchor: str | None
@@ -59,18 +66,19 @@ class _Builder:
         self.limits = limits
         self.values: dict[Path, Span] = {}
         self.keys: dict[Path, Span] = {}
-        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.anchors: dict[str, tuple[Json, int]] = {}
         self.stack: list[_Frame] = []
         self.nodes = 0
-        self.root: Any = None
+        self.root: Json = None
         self.documents = 0
 
-    def fail(self, message: str, event: Any, hint: str | None = None) -> DocumentError:
+    def fail(self, message: str, event: yaml.Event, hint: str | None = None) -> DocumentError:
         mark = event.start_mark
+        assert mark is not None
         place = Place(self.document.name, mark.line + 1, mark.column + 1, self.document.line(mark.line + 1))
         return DocumentError(message, place=place, hint=hint)
 
-    def feed(self, event: Any) -> None:
+    def feed(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:
@@ -84,7 +92,7 @@ class _Builder:
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             self.close(event)
 
-    def scalar(self, event: Any) -> None:
+    def scalar(self, event: yaml.ScalarEvent) -> None:
         style = event.style or ""
         span = _span(event, style)
         frame = self.stack[-1] if self.stack else None
@@ -96,22 +104,27 @@ class _Builder:
             self.anchors[event.anchor] = (value, 1)
         self.attach(value, span, event, 1)
 
-    def key(self, frame: _Frame, event: Any, span: Span) -> None:
+    def key(self, frame: _Frame, event: yaml.ScalarEvent, span: Span) -> None:
         key = event.value
-        if event.implicit[0] and not event.style and not isinstance(self.scalar_value(event), str):
-            raise self.fail(f"a key must be text, found {key}", event, f'write "{key}" in quotes')
+        if event.implicit[0] and not event.style:
+            value = self.scalar_value(event)
+            if self.limits.keys and isinstance(value, int):
+                # A document's type says text, which is true of all others.
+                key = cast(str, value)
+            elif not isinstance(value, str):
+                raise self.fail(f"a key must be text, found {key}", event, f'write "{key}" in quotes')
         if key == "<<" and not event.style:
             raise self.fail("merge keys (<<) are not supported", event, "write the fields out")
         if key in frame.keys:
             first = frame.keys[key]
             raise self.fail(
-                f"duplicate key {quote(key)}", event, f"it stands already in line {first.line}; keep one"
+                f"duplicate key {quote(key)}", event, f"already defined in line {first.line}; keep one"
             )
         frame.keys[key] = span
         frame.key = key
         self.keys[(*frame.path, key)] = span
 
-    def scalar_value(self, event: Any) -> Any:
+    def scalar_value(self, event: yaml.ScalarEvent) -> _Scalar:
         tag, text = event.tag, event.value
         if tag in (None, "!"):
             if not event.implicit[0]:
@@ -121,13 +134,14 @@ class _Builder:
             return text
         expected = _SCALAR_TAGS.get(tag)
         if expected is None:
-            raise self.fail(f"unknown YAML tag {tag}", event, "write plain YAML without tags")
+            hint = "an unquoted ! begins a tag: put quotes around an expression, and use no tags"
+            raise self.fail(f"unknown YAML tag {tag}", event, hint)
         value = self.plain_value(event)
         if not isinstance(value, expected):
             raise self.fail(f"{quote(text)} is not a {tag.removeprefix(_TAG)}", event)
         return value
 
-    def plain_value(self, event: Any) -> Any:
+    def plain_value(self, event: yaml.ScalarEvent) -> _Scalar:
         text = event.value
         # Most scalars are plain words or plain numbers, and patterns have to be compiled first.
         if text[:1].isalpha() and text[0] not in _FIRST_OF_NAMES:
@@ -158,16 +172,16 @@ class _Builder:
             raise self.fail(f"{text} is not a finite number", event, "leave the field out if it is unknown")
         return text
 
-    def number(self, kind: type, text: str, event: Any) -> Any:
+    def number(self, kind: Callable[[str], _Number], text: str, event: yaml.Event) -> _Number:
         try:
             return kind(text)
         except ValueError:
             raise self.fail("a number with too many digits", event) from None
 
-    def alias(self, event: Any) -> None:
+    def alias(self, event: yaml.AliasEvent) -> None:
         if event.anchor not in self.anchors:
             if any(frame.anchor == event.anchor for frame in self.stack):
-                raise self.fail(f"alias *{event.anchor} refers to what it stands in", event)
+                raise self.fail(f"alias *{event.anchor} refers to its own container", event)
             raise self.fail(f"alias *{event.anchor} has no anchor &{event.anchor} before it", event)
         frame = self.stack[-1]
         if isinstance(frame.container, dict) and frame.key is None:
@@ -175,25 +189,27 @@ class _Builder:
         value, size = self.anchors[event.anchor]
         self.attach(value, _span(event, None), event, size)
 
-    def open(self, event: Any) -> None:
+    def open(self, event: yaml.CollectionStartEvent) -> None:
         if len(self.stack) >= self.limits.depth:
             raise self.fail(f"nested deeper than {self.limits.depth} levels", event)
         if event.tag not in _COLLECTION_TAGS:
             raise self.fail(f"unknown YAML tag {event.tag}", event, "write plain YAML without tags")
-        container: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
+        container: JsonObject | list[Json] = {} if isinstance(event, yaml.MappingStartEvent) else []
         parent = self.stack[-1] if self.stack else None
         path = self.next_path(parent, event)
         self.attach(container, _span(event, None), event, 1)
         self.stack.append(_Frame(container, path, _span(event, None), event.anchor, self.nodes))
 
-    def close(self, event: Any) -> None:
+    def close(self, event: yaml.CollectionEndEvent) -> None:
         frame = self.stack.pop()
         span = frame.start
-        self.values[frame.path] = Span(span.start, event.end_mark.index, span.line, span.column)
+        end = event.end_mark
+        assert end is not None
+        self.values[frame.path] = Span(span.start, end.index, span.line, span.column)
         if frame.anchor:
             self.anchors[frame.anchor] = (frame.container, self.nodes - frame.first_node + 1)
 
-    def next_path(self, parent: _Frame | None, event: Any) -> Path:
+    def next_path(self, parent: _Frame | None, event: yaml.Event) -> Path:
         if parent is None:
             return ()
         if isinstance(parent.container, list):
@@ -202,7 +218,7 @@ class _Builder:
             raise self.fail("a key must be text, found a collection", event)
         return (*parent.path, parent.key)
 
-    def attach(self, value: Any, span: Span, event: Any, size: int) -> None:
+    def attach(self, value: Json, span: Span, event: yaml.Event, size: int) -> None:
         self.nodes += size
         if self.nodes > self.limits.nodes:
             raise self.fail(
@@ -217,7 +233,7 @@ class _Builder:
             self.root = value
         elif isinstance(parent.container, list):
             parent.container.append(value)
-        else:
+        elif parent.key is not None:
             parent.container[parent.key] = value
             parent.key = None
 
@@ -243,9 +259,20 @@ def load_yaml(text: str, name: str, limits: Limits) -> Document:
     return Document(name, text, builder.root, lambda: positions)
 
 
-def _span(event: Any, style: str | None) -> Span:
+def _span(event: yaml.Event, style: str | None) -> Span:
     start, end = event.start_mark, event.end_mark
+    assert start is not None
+    assert end is not None
     return Span(start.index, end.index, start.line + 1, start.column + 1, style)
+
+
+def _stop(error: yaml.MarkedYAMLError, message: str, document: Document) -> Stop:
+    """Return where the reader stopped, for `find_fault`."""
+    mark = error.problem_mark or error.context_mark
+    assert mark is not None
+    began = error.context_mark or mark
+    lines = document.text.splitlines()
+    return Stop(lines, message, mark.line, mark.column, began.line, began.column)
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, document: Document) -> DocumentError:
@@ -258,11 +285,11 @@ def _syntax_error(error: yaml.MarkedYAMLError, document: Document) -> DocumentEr
     hint = None
     if "nesting depth" in message and mark is not None:
         return DocumentError("nested too deeply", place=document.place_at(mark.index))
-    if "\\t" in message or "tab" in message or "cannot start any token" in message:
-        hint = "indent with spaces; quote text that begins with a special character"
-    elif "mapping values are not allowed" in message:
-        hint = "a colon inside text needs quotes"
-    elif error.context_mark is not None and mark is not None and error.context_mark.line < mark.line:
+    fault = None if mark is None else find_fault(_stop(error, message, document))
+    if fault is not None:
+        place = Place(document.name, fault.line, fault.column, document.line(fault.line))
+        return DocumentError(f"not valid YAML: {fault.message}", place=place, hint=fault.hint)
+    if error.context_mark is not None and mark is not None and error.context_mark.line < mark.line:
         hint = f"it begins in line {error.context_mark.line + 1}"
     if mark is None:
         return DocumentError(f"not valid YAML: {message}", place=Place(document.name, 1, 1), hint=hint)
