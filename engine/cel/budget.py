@@ -1,4 +1,4 @@
-"""How much work one decision may cause, so that no policy can hang its host."""
+"""The work that one decision may cause, so that no policy can hang its host."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 from engine.cel.limits import setting
 
 STEPS = 10_000_000
-"""Steps that a decision may take unless told otherwise; a second of work or two."""
+"""Steps of a decision by default: one to two seconds of work."""
 
 
 class BudgetError(Exception):
-    """The budget is spent. Unlike an error of CEL it is not absorbed by `&&` and `||`.
+    """The budget is spent. Unlike CEL errors, it is not absorbed by `&&` and `||`.
 
-    `expression` is the one that took the last step, where that is known.
+    `expression` is the one that took the last step, and `offset` the character of it, where these are known.
     """
 
     expression: Any = None
+    offset: int | None = None
 
 
 def steps_allowed() -> int:
-    """Steps for each decision: those of the environment's ENGINE_STEPS, else `STEPS`.
+    """Return the steps of a decision: ENGINE_STEPS from the environment, else `STEPS`.
 
     Raises:
         RequestError: ENGINE_STEPS is not a whole number from 1.
@@ -29,24 +30,23 @@ def steps_allowed() -> int:
 
 
 class Budget:
-    """Counts steps: an element that a macro goes over is one; so is, inside of a macro, an element of a list
-    that a function is given."""
+    """A count of steps (see `engine.cel.costs`)."""
 
     __slots__ = ("left", "steps")
 
     def __init__(self, steps: int = STEPS) -> None:
         self.steps = self.left = steps
 
-    def spend(self, values: Any) -> Any:
-        """`values`, the length of which is taken off the budget.
+    def spend(self, values: Any = (), weight: int = 1, steps: int = 0) -> Any:
+        """Charge for going over `values`, `weight` for each, and for further `steps`; return `values`.
 
         Raises:
             BudgetError: it is spent.
         """
         try:
-            self.left -= len(values)
+            self.left -= len(values) * weight + steps
         except TypeError:  # a scalar, where the type was left open
             return values
         if self.left < 0:
-            raise BudgetError(f"more than {self.steps} steps")
+            raise BudgetError(f"evaluation budget exceeded ({self.steps:,} steps); raise ENGINE_STEPS")
         return values

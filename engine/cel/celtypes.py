@@ -1,4 +1,4 @@
-"""CEL's types, how they are written, and the rules by which one may stand for another.
+"""CEL's types, their notation, and the rules by which one is assignable to another.
 
 The rules are those of CEL's own type checker (cel-spec, "Gradual Type Checking"): `dyn` goes with
 everything, a wrapper is its value or null, type parameters are bound by the first argument that meets them.
@@ -9,12 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from engine.records import field, record
+from engine.base.records import field, record
+from engine.cel.limits import TYPE_DEPTH
+
+if TYPE_CHECKING:
+    from engine.base.jsontypes import Json
+    from engine.cel.values import Value
 
 
 class Kind(Enum):
-    """What a type is built as."""
+    """The form of a type."""
 
     PRIMITIVE = "primitive"
     NULL = "null"
@@ -24,16 +30,57 @@ class Kind(Enum):
     WRAPPER = "wrapper"
     TYPE = "type"
     OBJECT = "object"
+    OPTIONAL = "optional_type"
+    OPAQUE = "opaque"
     PARAMETER = "parameter"
 
 
 @record
+class Bounds:
+    """The values of a type that are allowed: those of a list, or those between two limits."""
+
+    enum: tuple[Value, ...] = ()
+    minimum: Value = None
+    maximum: Value = None
+
+    def narrowed(self, other: Bounds) -> Bounds:
+        """Return these bounds, and what they leave open from others."""
+        return Bounds(
+            self.enum or other.enum,
+            other.minimum if self.minimum is None else self.minimum,
+            other.maximum if self.maximum is None else self.maximum,
+        )
+
+
+@record(eq=False)
 class Type:
-    """A CEL type; `parameters` are the element, key and value, wrapped or named types."""
+    """A CEL type; `parameters` are the element, key and value, wrapped or named types.
+
+    `bounds` say which of its values requests may hold; expressions do not see them, and types that differ by
+    them alone are equal.
+    """
 
     kind: Kind
     name: str
     parameters: tuple[Type, ...] = ()
+    bounds: Bounds | None = None
+
+    # Types are compared and looked up more than anything else while a policy is compiled.
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, Type)
+            and self.name == other.name
+            and self.kind is other.kind
+            and self.parameters == other.parameters
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.parameters))
+
+    @property
+    def exact(self) -> Type:
+        """Return the type of a wrapper's value, or the type itself if it is no wrapper."""
+        return self.parameters[0] if self.kind is Kind.WRAPPER else self
 
     def __str__(self) -> str:
         if self.parameters and self.kind is not Kind.OBJECT:
@@ -42,17 +89,17 @@ class Type:
 
     @property
     def element(self) -> Type:
-        """The type of a list's elements or of a wrapper's value."""
+        """Return the type of a list's elements, or of a wrapper's or an optional's value."""
         return self.parameters[0]
 
     @property
     def key(self) -> Type:
-        """The type of a map's keys."""
+        """Return the type of a map's keys."""
         return self.parameters[0]
 
     @property
     def value(self) -> Type:
-        """The type of a map's values."""
+        """Return the type of a map's values."""
         return self.parameters[1]
 
 
@@ -73,6 +120,10 @@ DYN = Type(Kind.DYN, "dyn")
 
 PRIMITIVES = {t.name: t for t in (BOOL, INT, UINT, DOUBLE, STRING, BYTES, TIMESTAMP, DURATION)}
 _NULLABLE = {TIMESTAMP, DURATION}
+_HOLDS_NULL = (Kind.NULL, Kind.OBJECT, Kind.WRAPPER, Kind.OPTIONAL, Kind.OPAQUE)
+"""Kinds of types to which null may be assigned."""
+_COLLECTED = (Kind.LIST, Kind.MAP, Kind.OPTIONAL)
+"""Kinds whose types fit if their parameters do."""
 
 
 def list_of(element: Type) -> Type:
@@ -95,42 +146,77 @@ def type_of(value: Type) -> Type:
     return Type(Kind.TYPE, "type", (value,))
 
 
+def optional_of(value: Type) -> Type:
+    """`optional_type(value)`: a value that may be missing."""
+    return Type(Kind.OPTIONAL, "optional_type", (value,))
+
+
 def object_type(name: str) -> Type:
-    """A type with named fields, which the environment knows."""
+    """Return a type with named fields, which the environment declares."""
     return Type(Kind.OBJECT, name)
 
 
+def opaque_type(name: str) -> Type:
+    """Return a type whose values only functions make and read."""
+    return Type(Kind.OPAQUE, name)
+
+
+OPAQUE = {
+    name: opaque_type(name)
+    for name in (
+        "net.IP",
+        "net.CIDR",
+        "kubernetes.Quantity",
+        "kubernetes.Semver",
+        "kubernetes.URL",
+        "kubernetes.NamedFormat",
+    )
+}
+"""The types that functions make, by their names in signatures and expressions."""
+
+
 def parameter(name: str) -> Type:
-    """A type parameter: in `list(A)` the `A`."""
+    """Return a type parameter: the `A` of `list(A)`."""
     return Type(Kind.PARAMETER, name)
 
 
 @record
 class Field:
-    """One field of an object type."""
+    """One field of an object type; one that may be absent is a wrapper."""
 
     type: Type
     description: str = ""
+    unit: str = ""
+    """The unit of numbers, as `engine.policy.units` reads it."""
+    default: Json = None
+    """The value if it is absent, as documents write it; None if it has none."""
 
 
 @record
 class ObjectType:
-    """An object type's fields by name."""
+    """An object type's fields by name.
+
+    One that is `declared` under `types:` is a record as JSON has them: a field is present unless it is null.
+    The values of an `open` type may have further fields, which expressions cannot read.
+    """
 
     name: str
     fields: Mapping[str, Field]
     description: str = ""
+    declared: bool = False
+    open: bool = False
 
     def with_fields(self, more: Mapping[str, Field]) -> ObjectType:
-        """The same type with further fields."""
-        return ObjectType(self.name, {**self.fields, **more}, self.description)
+        """Return the type with additional fields."""
+        fields = {**self.fields, **more}
+        return ObjectType(self.name, fields, self.description, self.declared, self.open)
 
 
 _TOKEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.]*|[(),])")
 
 
 class TypeSyntaxError(ValueError):
-    """A type's text can't be read; `name` is the part that is unknown, if one is."""
+    """Text that is not a type; `name` is the unknown part, if there is one."""
 
     def __init__(self, message: str, name: str | None = None) -> None:
         super().__init__(message)
@@ -138,7 +224,7 @@ class TypeSyntaxError(ValueError):
 
 
 def parse_type(text: str, named: Mapping[str, Type] | None = None) -> Type:
-    """The type written in `text`, such as `map(string, list(Device))`.
+    """Parse a type such as `map(string, list(Device))`.
 
     Single capital letters are type parameters; `named` are types known by names of their own.
 
@@ -146,7 +232,7 @@ def parse_type(text: str, named: Mapping[str, Type] | None = None) -> Type:
         TypeSyntaxError: not a type.
     """
     tokens = _tokens(text)
-    parsed = _parse(tokens, named or {})
+    parsed = _parse(tokens, named or {}, 1)
     rest = next(tokens)
     if rest:
         raise TypeSyntaxError(f"unexpected {rest!r} after {parsed}")
@@ -165,13 +251,20 @@ def _tokens(text: str) -> Iterator[str]:
         yield ""
 
 
-_ARITY = {"list": 1, "map": 2, "wrapper": 1, "type": 1}
+_ARITY = {"list": 1, "map": 2, "wrapper": 1, "type": 1, "optional_type": 1}
 
 
-def _parse(tokens: Iterator[str], named: Mapping[str, Type]) -> Type:
+def is_too_deep(type_: Type, levels: int = TYPE_DEPTH) -> bool:
+    """True if a type is nested deeper than TYPE_DEPTH."""
+    return levels < 1 or any(is_too_deep(parameter, levels - 1) for parameter in type_.parameters)
+
+
+def _parse(tokens: Iterator[str], named: Mapping[str, Type], depth: int) -> Type:
     name = next(tokens)
+    if depth > TYPE_DEPTH:
+        raise TypeSyntaxError(f"a type nested deeper than {TYPE_DEPTH} levels")
     if name in _ARITY:
-        parameters = _parse_parameters(tokens, named, name)
+        parameters = _parse_parameters(tokens, named, name, depth)
         return Type(Kind(name), name, parameters)
     if name in PRIMITIVES:
         return PRIMITIVES[name]
@@ -186,13 +279,15 @@ def _parse(tokens: Iterator[str], named: Mapping[str, Type]) -> Type:
     raise TypeSyntaxError(f"{name!r} is not a type" if name else "a type is missing", name or None)
 
 
-def _parse_parameters(tokens: Iterator[str], named: Mapping[str, Type], name: str) -> tuple[Type, ...]:
+def _parse_parameters(
+    tokens: Iterator[str], named: Mapping[str, Type], name: str, depth: int
+) -> tuple[Type, ...]:
     parameters: list[Type] = []
     closing = next(tokens)
     if closing != "(":
         raise TypeSyntaxError(f"{name} needs {_ARITY[name]} type(s) in parentheses")
     while True:
-        parameters.append(_parse(tokens, named))
+        parameters.append(_parse(tokens, named, depth + 1))
         closing = next(tokens)
         if closing == ")":
             break
@@ -205,13 +300,11 @@ def _parse_parameters(tokens: Iterator[str], named: Mapping[str, Type], name: st
 
 @record(frozen=False)
 class Substitution:
-    """What type parameters have been bound to while one expression is checked."""
+    """The bindings of type parameters while an expression is checked."""
 
     bound: dict[Type, Type] = field(default_factory=dict)
-
-    def copy(self) -> Substitution:
-        """An independent copy, for trying an overload."""
-        return Substitution(dict(self.bound))
+    tried: list[tuple[Type, Type | None]] = field(default_factory=list)
+    """The parameters bound while an overload is tried, with their previous bindings."""
 
     def resolve(self, type_: Type) -> Type:
         """`type_` with bound parameters replaced; unbound ones stay."""
@@ -232,7 +325,7 @@ class Substitution:
         return Type(resolved.kind, resolved.name, tuple(self.finish(p) for p in resolved.parameters))
 
     def assignable(self, given: Type, wanted: Type) -> bool:
-        """True when `given` may stand where `wanted` is asked for; binds parameters as it goes."""
+        """True if `given` is assignable to `wanted`; binds parameters on the way."""
         given = self.resolve(given)
         if wanted.kind is Kind.PARAMETER:
             return self._bind(wanted, given, given_side=False)
@@ -242,12 +335,12 @@ class Substitution:
             return True
         if Kind.NULL in (given.kind, wanted.kind):
             other = wanted if given.kind is Kind.NULL else given
-            return other.kind in (Kind.NULL, Kind.OBJECT, Kind.WRAPPER) or other in _NULLABLE
+            return other.kind in _HOLDS_NULL or other in _NULLABLE
         if Kind.WRAPPER in (given.kind, wanted.kind):
-            return self._unwrap(given) == self._unwrap(wanted)
+            return self.assignable(self._unwrap(given), self._unwrap(wanted))
         if given.kind is not wanted.kind:
             return False
-        if given.kind in (Kind.LIST, Kind.MAP):
+        if given.kind in _COLLECTED:
             return all(
                 self.assignable(g, w) for g, w in zip(given.parameters, wanted.parameters, strict=True)
             )
@@ -257,14 +350,18 @@ class Substitution:
         """`assignable` pairwise; nothing is bound when it does not hold."""
         if len(given) != len(wanted):
             return False
-        attempt = self.copy()
-        if all(attempt.assignable(g, w) for g, w in zip(given, wanted, strict=True)):
-            self.bound = attempt.bound
+        self.tried.clear()
+        if all(self.assignable(g, w) for g, w in zip(given, wanted, strict=True)):
             return True
+        for slot, before in reversed(self.tried):
+            if before is None:
+                del self.bound[slot]
+            else:
+                self.bound[slot] = before
         return False
 
     def join(self, first: Type, second: Type) -> Type:
-        """The type of a list or map literal that holds both; `dyn` where they have nothing in common."""
+        """Return the element type of a literal that holds both; `dyn` if they have nothing in common."""
         if self.assignable(second, first):
             return self._most_general(first, second)
         return DYN
@@ -276,13 +373,17 @@ class Substitution:
                 return True
             if _mentions(other, slot):
                 return False
-            self.bound[slot] = other
+            self._set(slot, other)
             return True
         resolved = self.resolve(slot)
         fits = self.assignable(resolved, other) if given_side else self.assignable(other, resolved)
         if fits and _less_specific(other, resolved):
-            self.bound[slot] = other
+            self._set(slot, other)
         return fits
+
+    def _set(self, slot: Type, type_: Type) -> None:
+        self.tried.append((slot, self.bound.get(slot)))
+        self.bound[slot] = type_
 
     def _most_general(self, first: Type, second: Type) -> Type:
         return first if _less_specific(first, second) else second
@@ -297,15 +398,17 @@ def _mentions(type_: Type, slot: Type) -> bool:
 
 
 def _less_specific(first: Type, second: Type) -> bool:
-    """True when `first` says no more than `second`: dyn, an open parameter, or the wrapper of it."""
+    """True if `first` is as general as `second`: dyn, an open parameter, or its wrapper."""
     if first.kind in (Kind.DYN, Kind.PARAMETER):
         return True
     if second.kind in (Kind.DYN, Kind.PARAMETER):
         return False
     if first.kind is Kind.WRAPPER and second.kind is not Kind.WRAPPER:
-        return second.kind is Kind.NULL or first.element == second
+        return second.kind is Kind.NULL or _less_specific(first.element, second)
+    if first.kind is Kind.OPTIONAL and second.kind is Kind.NULL:
+        return True
     if first.kind is not second.kind:
         return False
-    if first.kind in (Kind.LIST, Kind.MAP):
+    if first.kind in _COLLECTED:
         return all(_less_specific(f, s) for f, s in zip(first.parameters, second.parameters, strict=True))
     return first == second

@@ -1,4 +1,4 @@
-"""The static checker: every subexpression gets its type, and what CEL's checker refuses is refused.
+"""The static checker: types every subexpression and rejects what CEL's own checker rejects.
 
 The algorithm is cel-spec's: overloads are tried in turn, type parameters are bound by what they meet, and
 `dyn` leaves a question to evaluation. All faults of an expression are found, not only the first.
@@ -6,45 +6,64 @@ The algorithm is cel-spec's: overloads are tried in turn, type parameters are bo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 
-from engine.cel import ast
-from engine.cel import types as t
-from engine.cel.functions import Function, Overload, functions
-from engine.cel.parser import CelSyntaxError, parse
-from engine.cel.types import DYN, Kind, ObjectType, Substitution, Type
-from engine.errors import near
-from engine.records import field, record
+from engine.base.errors import near
+from engine.base.memory import Same, recall
+from engine.base.records import field, record, replace
+from engine.cel import celtypes as t
+from engine.cel import hints
+from engine.cel import syntax as ast
+from engine.cel.celtypes import DYN, Kind, ObjectType, Substitution, Type, is_too_deep
+from engine.cel.declarations import Function, Overload, find_function, functions, libraries, outside
+from engine.cel.declarations import macros as all_macros
+from engine.cel.faults import CelSyntaxError
+from engine.cel.library import ENTRY_POINTS
+from engine.cel.limits import TYPE_DEPTH
+from engine.cel.parser import parse
+from engine.cel.records import Records, rewrite
 
-_TYPE_NAMES: Mapping[str, Type] = {
-    **{name: t.type_of(type_) for name, type_ in t.PRIMITIVES.items()},
+TYPE_NAMES: Mapping[str, Type] = {
+    **{each.name: t.type_of(each) for each in (t.BOOL, t.INT, t.UINT, t.DOUBLE, t.STRING, t.BYTES)},
+    "google.protobuf.Timestamp": t.type_of(t.TIMESTAMP),
+    "google.protobuf.Duration": t.type_of(t.DURATION),
     "null_type": t.type_of(t.NULL),
     "list": t.type_of(t.list_of(DYN)),
     "map": t.type_of(t.map_of(DYN, DYN)),
     "type": t.type_of(t.type_of(DYN)),
+    "optional_type": t.type_of(t.optional_of(DYN)),
+    **{name: t.type_of(each) for name, each in t.OPAQUE.items()},
 }
+"""The types by their names in expressions: `type(x) == int`."""
 _MAP_KEYS = {t.BOOL, t.INT, t.UINT, t.STRING, DYN}
 
 
 @record
 class Environment:
-    """What an expression may read: global names (which may hold dots) and object types."""
+    """The declarations for an expression: global names (which may hold dots) and object types."""
 
     variables: Mapping[str, Type] = field(default_factory=dict)
     objects: Mapping[str, ObjectType] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """What names stand for, if not for themselves: a library's `variables.x` is `variables.speed.x`."""
+    records: Records = field(default_factory=dict)
+    """Lists whose elements have computed columns (engine.cel.records)."""
+    column_of: tuple[str, str] | None = None
+    """Of the expression of a column: the list, and the name of its element."""
 
     def extended(self, variables: Mapping[str, Type]) -> Environment:
-        """The same with further names; a name that is there already is shadowed."""
-        return Environment({**self.variables, **variables}, self.objects)
+        """Return the environment with additional names, which shadow existing ones."""
+        return Environment({**self.variables, **variables}, self.objects, self.aliases, self.records)
 
     def namespaces(self) -> set[str]:
-        """What stands before the dot of names with a dot: `variables`, `constants` …"""
+        """Return the part before the dot of dotted names: `variables`, `constants` …"""
         return {name.partition(".")[0] for name in self.variables if "." in name}
 
 
 @record
 class ResolvedCall:
-    """What a call means: the function, all arguments (a method's target first), the overloads that fit."""
+    """A resolved call: the function, all arguments (a method's target first), the overloads that fit."""
 
     function: str
     arguments: tuple[ast.Node, ...]
@@ -68,40 +87,39 @@ class Checked:
 
     @property
     def type(self) -> Type:
-        """The type of the whole expression."""
+        """Return the type of the whole expression."""
         return self.types[self.root]
 
     def part(self, node: ast.Node) -> Checked:
-        """A subexpression as an expression of its own; it must use no macro's variable from outside."""
+        """Return a subexpression as an expression; it must not use a macro variable from outside it."""
         return Checked(self.text, node, self.types, self.names, self.type_names, self.calls, self.environment)
 
     def source(self, node: ast.Node) -> str:
-        """A node's text."""
+        """Return the text of a node."""
         return self.text[node.start : node.end]
 
     def free_names(self) -> Iterator[str]:
-        """The global names that the expression reads, in source order, each once."""
-        seen: set[str] = set()
-        for node in self.root.walk():
-            name = self.names.get(node)
-            if name is not None and name not in seen:
-                seen.add(name)
-                yield name
+        """Yield the global names that the expression reads, in source order, without duplicates."""
+        yield from recall("free names", (self.root, Same(self.names)), self._free_names)
+
+    def _free_names(self) -> tuple[str, ...]:
+        found = (self.names.get(node) for node in self.root.walk())
+        return tuple(dict.fromkeys(name for name in found if name is not None))
 
 
 @record
 class Fault:
-    """One thing that is wrong in an expression; `offset` counts characters from its start."""
+    """A fault in an expression; `offset` counts characters from its start."""
 
     message: str
     offset: int
     hint: str | None = None
     code: str = "E104"
-    """The code of the check that it belongs to (engine.policy.checks)."""
+    """The code of its check (engine.policy.checks)."""
 
 
 class CelCheckError(ValueError):
-    """An expression that doesn't parse or doesn't type-check, with all that is wrong with it."""
+    """An expression that does not parse or type-check, with all of its faults."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__(faults[0].message)
@@ -135,10 +153,25 @@ def check_parsed(text: str, root: ast.Node, environment: Environment) -> Checked
     Raises:
         CelCheckError: with every fault found.
     """
-    checker = _Checker(environment)
+    if environment.records:
+        root = rewrite(root, environment.records, environment.column_of)
+    checker = _Checker(environment, text, root)
     checker.visit(root, {})
     if checker.faults:
         raise CelCheckError(tuple(sorted(checker.faults, key=lambda fault: fault.offset)))
+    types = {node: checker.substitution.finish(type_) for node, type_ in checker.types.items()}
+    for node, type_ in types.items():  # the inner nodes first
+        if type_.parameters and is_too_deep(type_):
+            raise CelCheckError((Fault(f"a type nested deeper than {TYPE_DEPTH} levels", node.position),))
+    return Checked(text, root, types, checker.names, checker.type_names, checker.calls, environment)
+
+
+def explore(text: str, root: ast.Node, environment: Environment) -> Checked:
+    """Type an expression that may be faulty, for editors: what depends on a fault is `dyn`."""
+    if environment.records:
+        root = rewrite(root, environment.records, environment.column_of)
+    checker = _Checker(environment, text, root)
+    checker.visit(root, {})
     types = {node: checker.substitution.finish(type_) for node, type_ in checker.types.items()}
     return Checked(text, root, types, checker.names, checker.type_names, checker.calls, environment)
 
@@ -147,8 +180,10 @@ Locals = Mapping[str, Type]
 
 
 class _Checker:
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, text: str, root: ast.Node) -> None:
         self.environment = environment
+        self.text = text
+        self.root = root
         self.substitution = Substitution()
         self.types: dict[ast.Node, Type] = {}
         self.names: dict[ast.Node, str] = {}
@@ -176,19 +211,18 @@ class _Checker:
         found = self.global_name(node, node.name.lstrip("."))
         if found is not None:
             return found
-        known = {*scope, *self.environment.variables, *self.environment.namespaces(), *_TYPE_NAMES}
-        return self.fault(
-            f"undeclared reference to '{node.name}'", node.position, near(node.name, known), "E102"
-        )
+        known = [*scope, *self.environment.variables, *self.environment.namespaces(), *TYPE_NAMES]
+        hint = hints.for_name(node.name, known, hints.for_quotes(self.text, node, self.root))
+        return self.fault(f"undeclared reference to '{node.name}'", node.position, hint, "E102")
 
     def global_name(self, node: ast.Node, name: str) -> Type | None:
         declared = self.environment.variables.get(name)
         if declared is not None:
-            self.names[node] = name
+            self.names[node] = self.environment.aliases.get(name, name)
             return declared
-        if name in self.environment.objects or name in _TYPE_NAMES:
+        if name in self.environment.objects or name in TYPE_NAMES:
             self.type_names[node] = name
-            return _TYPE_NAMES.get(name) or t.type_of(t.object_type(name))
+            return TYPE_NAMES.get(name) or t.type_of(t.object_type(name))
         return None
 
     def visit_select(self, node: ast.Select, scope: Locals) -> Type:
@@ -210,7 +244,7 @@ class _Checker:
         return None if name is None or name.partition(".")[0] in scope else name.lstrip(".")
 
     def missing_in_namespace(self, node: ast.Select, name: str) -> Type | None:
-        """A fault for `variables.typo`, where `variables` is nothing by itself."""
+        """Report `variables.typo` if `variables` is only a namespace."""
         namespace, _, member = name.partition(".")
         if "." in member or namespace in self.environment.variables:
             return None
@@ -222,21 +256,29 @@ class _Checker:
         if namespace not in ("variables", "constants", "catalogs") and not members:
             return None
         singular = {"variables": "variable", "constants": "constant", "catalogs": "catalog"}
+        noun = singular.get(namespace)
         return self.fault(
-            f"undeclared {singular.get(namespace, namespace)} '{member}'",
+            f"library '{namespace}' has no variable '{member}'"
+            if noun is None
+            else f"undeclared {noun} '{member}'",
             node.position,
             near(member, members),
             "E102",
         )
 
     def field_type(self, node: ast.Select, operand: Type) -> Type:
+        operand = operand.exact
         if operand.kind is Kind.MAP:
             return operand.value
         if operand.kind is Kind.OBJECT:
             return self.object_field(operand.name, node.field, node.position)
+        if operand.kind is Kind.OPTIONAL:
+            return t.optional_of(self.field_type(node, self.substitution.resolve(operand.element)))
         if operand.kind in (Kind.DYN, Kind.PARAMETER):
             return DYN
-        return self.fault(f"a value of type '{operand}' has no fields", node.position, None, "E103")
+        shown = self.text[node.operand.start : node.operand.end]
+        hint = hints.for_field_of(operand, node.field, shown)
+        return self.fault(f"a value of type '{operand}' has no fields", node.position, hint, "E103")
 
     def object_field(self, object_name: str, name: str, offset: int) -> Type:
         fields = self.environment.objects[object_name].fields
@@ -245,7 +287,19 @@ class _Checker:
         return self.fault(f"undefined field '{name}' of {object_name}", offset, near(name, fields), "E103")
 
     def visit_listliteral(self, node: ast.ListLiteral, scope: Locals) -> Type:
-        return t.list_of(self.joined([self.visit(element, scope) for element in node.elements]))
+        types = [self.visit(element, scope) for element in node.elements]
+        for position in node.optionals:
+            types[position] = self.contents(node.elements[position], types[position])
+        return t.list_of(self.joined(types))
+
+    def contents(self, node: ast.Node, type_: Type) -> Type:
+        """Return the type of what an optional element holds."""
+        held = self.fresh_parameter()
+        if self.substitution.assignable(type_, t.optional_of(held)):
+            return held
+        found = self.substitution.finish(type_)
+        hint = "leave the ? out, or write optional.of(…)"
+        return self.fault(f"an optional element must be an optional, found '{found}'", node.position, hint)
 
     def joined(self, types: list[Type]) -> Type:
         if not types:
@@ -260,10 +314,12 @@ class _Checker:
     def visit_mapliteral(self, node: ast.MapLiteral, scope: Locals) -> Type:
         keys = [self.visit(key, scope) for key, _ in node.entries]
         values = [self.visit(value, scope) for _, value in node.entries]
+        for position in node.optionals:
+            values[position] = self.contents(node.entries[position][1], values[position])
         for (key, _), type_ in zip(node.entries, keys, strict=True):
             if self.substitution.finish(type_) not in _MAP_KEYS:
                 self.fault(
-                    f"a map's key can't be of type '{type_}'", key.position, "use int, uint, bool or string"
+                    f"map keys cannot be of type '{type_}'", key.position, "use int, uint, bool or string"
                 )
         return t.map_of(self.joined(keys), self.joined(values))
 
@@ -273,8 +329,10 @@ class _Checker:
                 self.visit(value, scope)
             hint = near(node.type_name, self.environment.objects)
             return self.fault(f"undeclared type '{node.type_name}'", node.position, hint, "E102")
-        for name, offset, value in node.fields:
+        for position, (name, offset, value) in enumerate(node.fields):
             given = self.visit(value, scope)
+            if position in node.optionals:
+                given = self.contents(value, given)
             wanted = self.object_field(node.type_name, name, offset)
             if not self.substitution.assignable(given, wanted):
                 self.fault(
@@ -288,17 +346,28 @@ class _Checker:
         range_type = self.substitution.resolve(self.visit(node.range, scope))
         element = self.element_type(node, range_type)
         inner = {**scope, node.variable: element}
+        key = element
+        if node.second is not None:
+            range_type = range_type.exact
+            key = element if range_type.kind in (Kind.MAP, Kind.DYN) else t.INT
+            value = range_type.value if range_type.kind is Kind.MAP else element
+            inner = {**scope, node.variable: key, node.second: value}
         if node.condition is not None:
             self.boolean(
                 node.condition, self.visit(node.condition, inner), f"the condition of {node.macro}()"
             )
         body = self.visit(node.body, inner)
-        if node.macro == "map":
+        if node.macro in ("map", "transformList"):
             return t.list_of(body)
+        if node.macro == "transformMap":
+            return t.map_of(key, body)
+        if node.macro == "transformMapEntry":
+            return self.entry_type(node, body)
         self.boolean(node.body, body, f"the condition of {node.macro}()")
         return t.list_of(element) if node.macro == "filter" else t.BOOL
 
     def element_type(self, node: ast.Comprehension, range_type: Type) -> Type:
+        range_type = range_type.exact
         if range_type.kind is Kind.LIST:
             return range_type.element
         if range_type.kind is Kind.MAP:
@@ -311,6 +380,14 @@ class _Checker:
             self.fault(f"{node.macro}() needs a list or a map, found '{range_type}'", node.range.position)
         return DYN
 
+    def entry_type(self, node: ast.Comprehension, body: Type) -> Type:
+        """Return the type of the map that transformMapEntry makes of maps."""
+        made = t.map_of(self.fresh_parameter(), self.fresh_parameter())
+        if self.substitution.assignable(body, made):
+            return made
+        found = self.substitution.finish(body)
+        return self.fault(f"the entry of {node.macro}() must be a map, found '{found}'", node.body.position)
+
     def boolean(self, node: ast.Node, type_: Type, what: str) -> None:
         if not self.substitution.assignable(type_, t.BOOL):
             self.fault(f"{what} must be a bool, found '{self.substitution.finish(type_)}'", node.position)
@@ -319,11 +396,32 @@ class _Checker:
         value = self.visit(node.value, scope)
         return self.visit(node.body, {**scope, node.variable: value})
 
+    def optional_select(self, node: ast.Call, scope: Locals) -> Type:
+        """Type `operand.?field`."""
+        operand, field = node.arguments
+        type_ = self.substitution.resolve(self.visit(operand, scope))
+        self.types[field] = t.STRING
+        assert isinstance(field, ast.Literal)
+        select = ast.Select(node.start, node.end, field.position, operand, str(field.value))
+        selected = self.field_type(select, type_)
+        function = find_function(node.function)
+        assert function is not None
+        self.calls[node] = ResolvedCall(function.name, node.arguments, function.overloads)
+        return selected if selected.kind is Kind.OPTIONAL else t.optional_of(selected)
+
     def visit_call(self, node: ast.Call, scope: Locals) -> Type:
+        if node.function == "_?._":
+            return self.optional_select(node, scope)
         function, arguments = self.resolve_function(node, scope)
+        if function is None:
+            self.undeclared_function(node)
+            names = (each.name for each in node.arguments[:-1] if isinstance(each, ast.Identifier))
+            scope = {**dict.fromkeys(names, DYN), **scope}  # perhaps a macro's
         types = tuple(self.visit(argument, scope) for argument in arguments)
         if function is None:
-            return self.undeclared_function(node, scope)
+            return DYN
+        if function.name == "_?_:_":
+            types = _without_null(arguments, types)
         if function.variadic and len(arguments) == 1 and _is_empty_list(arguments[0]):
             return self.fault(f"{function.name}() of nothing", arguments[0].position)
         member = node.target is not None and arguments and arguments[0] is node.target
@@ -332,30 +430,42 @@ class _Checker:
         return self.overload(node, function, arguments, given, bool(member), variadic)
 
     def resolve_function(self, node: ast.Call, scope: Locals) -> tuple[Function | None, tuple[ast.Node, ...]]:
-        """The function that is meant, and its arguments: `math.ceil(x)` has one, `l.sum()` too."""
+        """Return the function and its arguments: `math.ceil(x)` has one, and so has `l.sum()`."""
+        if node.target is None:
+            return find_function(node.function), node.arguments
+        # Functions have a namespace of their own: no variable called `math` hides those of `math`.
+        namespace = (ast.dotted_name(node.target) or "").removeprefix(".")
         table = functions()
-        if node.target is not None:
-            namespace = ast.dotted_name(node.target)
-            if namespace is not None and namespace not in scope and f"{namespace}.{node.function}" in table:
-                return table[f"{namespace}.{node.function}"], node.arguments
-            return table.get(node.function), (node.target, *node.arguments)
-        return table.get(node.function), node.arguments
-
-    def undeclared_function(self, node: ast.Call, scope: Locals) -> Type:
-        name = node.function
-        if node.target is not None and (namespace := ast.dotted_name(node.target)) in (
-            "math",
-            "lists",
-            "strings",
+        function = table.get(f"{namespace}.{node.function}")
+        if (
+            function is None
+            and namespace
+            and (node.function not in table or not self.known(namespace, scope))
         ):
+            function = find_function(f"{namespace}.{node.function}")
+        if function is not None:
+            return function, node.arguments
+        return find_function(node.function), (node.target, *node.arguments)
+
+    def known(self, name: str, scope: Locals) -> bool:
+        """True if a dotted name begins with something declared."""
+        first = name.partition(".")[0]
+        return first in scope or first in self.environment.variables or first in self.environment.namespaces()
+
+    def undeclared_function(self, node: ast.Call) -> Type:
+        name = node.function
+        namespaces = {library.namespace for library in (*libraries(), *outside().libraries)}
+        namespace = None if node.target is None else ast.dotted_name(node.target)
+        if namespace is not None and namespace in namespaces:
             name = f"{namespace}.{name}"
-        macros = ["all", "exists", "exists_one", "filter", "map", "sortBy", "has", "cel.bind"]
+        macros = sorted({_macro_name(macro.form) for _, macro in all_macros()})
         if name in macros:
             return self.fault(f"{name}() takes a name and an expression", node.position)
         names = [known for known in functions() if known[0] not in "_!-@"]
-        return self.fault(
-            f"undeclared function '{name}'", node.position, near(name, [*names, *macros]), "E102"
-        )
+        hint = hints.for_function(name, node.target is not None, [*names, *macros])
+        for entry, failure in outside().failures.items():
+            hint = f"entry point '{entry}' of group {ENTRY_POINTS} failed to load: {failure}"
+        return self.fault(f"undeclared function '{name}'", node.position, hint, "E102")
 
     def overload(
         self,
@@ -378,30 +488,40 @@ class _Checker:
             resolved = self.substitution.resolve(candidate)
             result = resolved if result is None or result == resolved else DYN
         if result is None:
-            return self.no_overload(node, function, given, member)
+            return self.no_overload(node, function, arguments, given)
         self.calls[node] = ResolvedCall(function.name, arguments, tuple(fitting), variadic)
         return result
 
     def instantiate(self, overload: Overload) -> tuple[tuple[Type, ...], Type]:
-        """The overload's types with type parameters of their own, so that calls don't bind each other's."""
-        names = {p for parameter in (*overload.parameters, overload.result) for p in _parameters(parameter)}
+        """Return the overload's types with fresh type parameters, so that calls do not share bindings."""
+        names = _names(overload)
         if not names:
             return overload.parameters, overload.result
-        renaming = Substitution({name: self.fresh_parameter() for name in sorted(names, key=str)})
+        renaming = Substitution({name: self.fresh_parameter() for name in names})
         return tuple(map(renaming.resolve, overload.parameters)), renaming.resolve(overload.result)
 
-    def no_overload(self, node: ast.Call, function: Function, given: tuple[Type, ...], member: bool) -> Type:
-        found = ", ".join(str(self.substitution.finish(type_)) for type_ in given)
+    def no_overload(
+        self, node: ast.Call, function: Function, arguments: tuple[ast.Node, ...], given: tuple[Type, ...]
+    ) -> Type:
+        types = tuple(map(self.substitution.finish, given))
+        found = ", ".join(map(str, types))
         message = f"found no matching overload for '{_shown(function.name)}' applied to ({found})"
-        hint = _mixed_numbers(given)
-        if hint is None:
-            usable = [o.signature for o in function.overloads]
-            hint = "offered: " + "; ".join(usable[:4]) + (" …" if len(usable) > 4 else "")
+        hint = None
+        if len(types) == len(arguments):
+            hint = hints.for_overload(self.text, node, arguments, types, function.definition)
+        hint = hint or hints.offered([overload.signature for overload in function.overloads])
         return self.fault(message, node.position, hint)
 
     def fresh_parameter(self) -> Type:
         self.fresh += 1
         return t.parameter(f"%{self.fresh}")
+
+
+@cache
+def _names(overload: Overload) -> tuple[Type, ...]:
+    """Return the type parameters of an overload."""
+    names = {p for parameter in (*overload.parameters, overload.result) for p in _parameters(parameter)}
+    return tuple(sorted(names, key=str))
 
 
 def _parameters(type_: Type) -> Iterator[Type]:
@@ -411,18 +531,38 @@ def _parameters(type_: Type) -> Iterator[Type]:
         yield from _parameters(inner)
 
 
+def _without_null(arguments: Sequence[ast.Node], types: tuple[Type, ...]) -> tuple[Type, ...]:
+    """Return the types of a conditional's arguments: in `x != null ? x : y`, x is not null.
+
+    Its value is then as exact as y, and so is the arithmetic on it. `has(x) ? x : y` is such a test, too.
+    """
+    test = arguments[0]
+    if isinstance(test, ast.Select) and test.test:
+        if ast.dotted_name(replace(test, test=False)) == ast.dotted_name(arguments[1]) is not None:
+            return (types[0], types[1].exact, *types[2:])
+        return types
+    if not (isinstance(test, ast.Call) and test.function in ("_!=_", "_==_")):
+        return types
+    names = [ast.dotted_name(each) for each in test.arguments if not _is_null(each)]
+    branch = 1 if test.function == "_!=_" else 2
+    if len(names) == 1 and names[0] is not None and names[0] == ast.dotted_name(arguments[branch]):
+        return (*types[:branch], types[branch].exact, *types[branch + 1 :])
+    return types
+
+
+def _is_null(node: ast.Node) -> bool:
+    return isinstance(node, ast.Literal) and node.value is None
+
+
 def _is_empty_list(node: ast.Node) -> bool:
     return isinstance(node, ast.ListLiteral) and not node.elements
 
 
+def _macro_name(form: str) -> str:
+    """Return a macro's name: `map` for `e.map(x, t)`, `cel.bind` for `cel.bind(x, v, t)`."""
+    return form.partition("(")[0].removeprefix("e.")
+
+
 def _shown(name: str) -> str:
-    """A function's name as people write it: `+` for `_+_`."""
+    """Return a function's name as people write it: `+` for `_+_`."""
     return name.replace("_", "") if name[0] in "_!-" else name
-
-
-def _mixed_numbers(given: tuple[Type, ...]) -> str | None:
-    numbers = {type_ for type_ in given if type_ in (t.INT, t.UINT, t.DOUBLE)}
-    if len(given) == 2 and len(numbers) == 2:
-        target = t.DOUBLE if t.DOUBLE in numbers else t.INT
-        return f"CEL does not mix numbers: write {target}(…) around the other one"
-    return None

@@ -1,4 +1,4 @@
-"""Values from documents held against CEL types; numbers are coerced by the type that is declared."""
+"""Check values from documents against CEL types; convert numbers to the declared type."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import datetime
 import math
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
-from typing import Any
 
-from engine.cel import types as t
+from engine.base.errors import Path, near, quote
+from engine.cel import celtypes as t
+from engine.cel.celtypes import Bounds, Kind, ObjectType, Type
 from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
-from engine.cel.types import Kind, ObjectType, Type
+from engine.cel.times import Duration, TimeRangeError, Timestamp
 from engine.cel.values import Uint, Value
-from engine.errors import Path, near, quote
 
 
 class CoercionError(ValueError):
-    """A value is not of the type that is declared; `path` is where, `key` whether its key is meant."""
+    """A value that is not of the declared type; `path` is its place."""
 
-    def __init__(self, message: str, path: Path, hint: str | None = None) -> None:
+    def __init__(self, message: str, path: Path, hint: str | None = None, *, at_key: bool = False) -> None:
         super().__init__(message)
+        self.at_key = at_key
         self.message = message
         self.path = path
         self.hint = hint
 
 
-def coerce(value: Any, type_: Type, objects: Mapping[str, ObjectType], path: Path = ()) -> Value:
+def coerce(value: object, type_: Type, objects: Mapping[str, ObjectType], path: Path = ()) -> Value:
     """`value` as a plain CEL value of that type.
 
     An int becomes a double where a double is declared, a double without fraction an int; a nullable field
@@ -45,19 +45,40 @@ def coerce(value: Any, type_: Type, objects: Mapping[str, ObjectType], path: Pat
     if type_.kind is Kind.LIST and isinstance(value, list):
         return [coerce(element, type_.element, objects, (*path, i)) for i, element in enumerate(value)]
     if type_.kind is Kind.MAP and isinstance(value, dict):
-        return {
-            coerce(key, type_.key, objects, (*path, key)): coerce(element, type_.value, objects, (*path, key))
-            for key, element in value.items()
-        }
+        return _coerce_map(value, type_, objects, path)
     if type_.kind is Kind.OBJECT and isinstance(value, dict):
         return _coerce_object(value, objects[type_.name], objects, path)
     scalar = _SCALARS.get(type_)
     if scalar is None or value is None or isinstance(value, (list, dict)):
         raise _mismatch(value, type_, path)
-    return scalar(value, path)
+    result = scalar(value, path)
+    if type_.bounds is not None:
+        _check_bounds(value, result, type_.bounds, path)
+    return result
 
 
-def _mismatch(value: Any, type_: Type, path: Path) -> CoercionError:
+def _check_bounds(given: object, value: Value, bounds: Bounds, path: Path) -> None:
+    """Refuse a value that is not allowed.
+
+    Raises:
+        CoercionError: with the allowed values.
+    """
+    if bounds.enum and value not in bounds.enum:
+        options = [str(option) for option in bounds.enum]
+        hint = near(str(given), options) or "known: " + ", ".join(options)
+        raise CoercionError(f"{quote(given)} is not allowed", path, hint)
+    if bounds.minimum is not None and value < bounds.minimum:
+        raise CoercionError(f"{quote(given)} is less than {_shown(bounds.minimum)}, the least allowed", path)
+    if bounds.maximum is not None and value > bounds.maximum:
+        raise CoercionError(f"{quote(given)} is more than {_shown(bounds.maximum)}, the most allowed", path)
+
+
+def _shown(limit: Value) -> str:
+    """Return a limit as people write it: 256 for a double, too."""
+    return str(int(limit)) if isinstance(limit, float) and limit.is_integer() else str(limit)
+
+
+def _mismatch(value: object, type_: Type, path: Path) -> CoercionError:
     return CoercionError(f"expected {_WORDS.get(type_.name, type_)}, found {quote(value)}", path)
 
 
@@ -73,24 +94,72 @@ _WORDS = {
 
 
 def _coerce_object(
-    value: dict[str, Any], object_type: ObjectType, objects: Mapping[str, ObjectType], path: Path
+    value: dict[str, object], object_type: ObjectType, objects: Mapping[str, ObjectType], path: Path
 ) -> Value:
     for key in value:
-        if key not in object_type.fields:
+        if key not in object_type.fields and not object_type.open:
             raise CoercionError(
                 f"unknown field {quote(key)} of {object_type.name}",
                 (*path, key),
                 near(str(key), object_type.fields),
+                at_key=True,
             )
     result: dict[str, Value] = {}
     for name, field in object_type.fields.items():
-        if name not in value and field.type.kind is not Kind.WRAPPER:
+        given = value.get(name)
+        if given is None and field.default is not None:
+            given = field.default
+        if name not in value and given is None and field.type.kind is not Kind.WRAPPER:
             raise CoercionError(f"{object_type.name} has no field '{name}'", path, field.description or None)
-        result[name] = coerce(value.get(name), field.type, objects, (*path, name))
+        result[name] = coerce(given, field.type, objects, (*path, name))
     return result
 
 
-def _coerce_dyn(value: Any, path: Path) -> Value:
+def _coerce_map(
+    value: dict[object, object], type_: Type, objects: Mapping[str, ObjectType], path: Path
+) -> Value:
+    result: dict[Value, Value] = {}
+    for key, element in value.items():
+        own: Path = (*path, key)  # type: ignore[arg-type]  # a key of YAML may be a number
+        name = _coerce_key(key, type_.key, objects, own)
+        if name in result:
+            raise CoercionError(f"the key {quote(name)} is there twice", own, at_key=True)
+        result[name] = coerce(element, type_.value, objects, own)
+    return result
+
+
+def _whole_of_text(text: str) -> int:
+    if not re.fullmatch(r"(?a)-?\d{1,30}", text):
+        raise ValueError
+    return int(text)
+
+
+_KEY_OF_TEXT: Mapping[Type, Callable[[str], object]] = {
+    t.INT: _whole_of_text,
+    t.UINT: _whole_of_text,
+    t.BOOL: {"true": True, "false": False}.__getitem__,
+}
+"""What keys mean that JSON can only write as text."""
+
+
+def _coerce_key(key: object, type_: Type, objects: Mapping[str, ObjectType], path: Path) -> Value:
+    """Return a key of a map; a number and a bool may be written as text, which is all that JSON has."""
+    if type_.kind is Kind.DYN:
+        return key
+    if type_ == t.STRING and not isinstance(key, str):
+        hint = f'write "{quote(key)}" in quotes'
+        raise CoercionError(f"expected text as a key, found {quote(key)}", path, hint, at_key=True)
+    given = key
+    if isinstance(key, str) and type_ in _KEY_OF_TEXT:
+        try:
+            given = _KEY_OF_TEXT[type_](key)
+        except (KeyError, ValueError):
+            message = f"expected {_WORDS[type_.name]} as a key, found {quote(key)}"
+            raise CoercionError(message, path, at_key=True) from None
+    return coerce(given, type_, objects, path)
+
+
+def _coerce_dyn(value: object, path: Path) -> Value:
     if isinstance(value, dict):
         return {key: _coerce_dyn(element, (*path, key)) for key, element in value.items()}
     if isinstance(value, list):
@@ -100,13 +169,13 @@ def _coerce_dyn(value: Any, path: Path) -> Value:
     return _double(value, path) if isinstance(value, float) else value
 
 
-def _number(value: Any, type_: Type, path: Path) -> int | float:
+def _number(value: object, type_: Type, path: Path) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _mismatch(value, type_, path)
     return value
 
 
-def _whole(value: Any, type_: Type, low: int, high: int, path: Path) -> int:
+def _whole(value: object, type_: Type, low: int, high: int, path: Path) -> int:
     number = _number(value, type_, path)
     if isinstance(number, float) and not number.is_integer():
         raise _mismatch(value, type_, path)
@@ -115,15 +184,15 @@ def _whole(value: Any, type_: Type, low: int, high: int, path: Path) -> int:
     return int(number)
 
 
-def _int(value: Any, path: Path) -> Value:
+def _int(value: object, path: Path) -> Value:
     return _whole(value, t.INT, INT_MIN, INT_MAX, path)
 
 
-def _uint(value: Any, path: Path) -> Value:
+def _uint(value: object, path: Path) -> Value:
     return Uint(_whole(value, t.UINT, 0, UINT_MAX, path))
 
 
-def _double(value: Any, path: Path) -> Value:
+def _double(value: object, path: Path) -> Value:
     number = _number(value, t.DOUBLE, path)
     try:
         result = float(number)
@@ -134,8 +203,8 @@ def _double(value: Any, path: Path) -> Value:
     return result
 
 
-def _of(python: type, type_: Type) -> Callable[[Any, Path], Value]:
-    def scalar(value: Any, path: Path) -> Value:
+def _of(python: type, type_: Type) -> Callable[[object, Path], Value]:
+    def scalar(value: object, path: Path) -> Value:
         if not isinstance(value, python):
             raise _mismatch(value, type_, path)
         return value
@@ -143,7 +212,7 @@ def _of(python: type, type_: Type) -> Callable[[Any, Path], Value]:
     return scalar
 
 
-def _bytes(value: Any, path: Path) -> Value:
+def _bytes(value: object, path: Path) -> Value:
     if not isinstance(value, (str, bytes)):
         raise _mismatch(value, t.BYTES, path)
     if isinstance(value, bytes):
@@ -154,44 +223,57 @@ def _bytes(value: Any, path: Path) -> Value:
         raise CoercionError(f"expected bytes as base64, found {quote(value)}", path) from None
 
 
-def _timestamp(value: Any, path: Path) -> Value:
+def _timestamp(value: object, path: Path) -> Value:
+    if isinstance(value, Timestamp):
+        return value
     try:
-        moment = value if isinstance(value, datetime.datetime) else datetime.datetime.fromisoformat(value)
+        if isinstance(value, str):
+            try:
+                return Timestamp.parse(value)
+            except TimeRangeError:
+                raise
+            except ValueError:
+                if re.search(_FINE_FRACTION, value):  # datetime would drop nanoseconds
+                    raise
+        moment = value if isinstance(value, datetime.datetime) else _parse_time(value)
+        if moment.tzinfo is None:
+            raise CoercionError(f"{quote(value)} has no time zone", path, "end it with Z for UTC")
+        return Timestamp.of(moment)
+    except CoercionError:
+        raise
+    except TimeRangeError as error:
+        raise CoercionError(f"{quote(value)}: {error}", path) from None
     except (TypeError, ValueError):
         raise CoercionError(
             f"expected a time like 2026-01-31T12:00:00Z, found {quote(value)}", path
         ) from None
-    if moment.tzinfo is None:
-        raise CoercionError(f"{quote(value)} has no time zone", path, "end it with Z for UTC")
-    return moment
 
 
-_UNITS = {
-    "h": Decimal(3600),
-    "m": Decimal(60),
-    "s": Decimal(1),
-    "ms": Decimal("0.001"),
-    "us": Decimal("0.000001"),
-}
-_DURATION = re.compile(r"(?P<sign>-?)(?P<parts>(?:\d+(?:\.\d+)?(?:h|ms|us|m|s))+)\Z")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|us|m|s)")
+_FINE_FRACTION = r"(?a)[.,]\d{7}"
 
 
-def _duration(value: Any, path: Path) -> Value:
-    if isinstance(value, datetime.timedelta):
+def _parse_time(value: object) -> datetime.datetime:
+    if not isinstance(value, str):
+        raise TypeError
+    return datetime.datetime.fromisoformat(value)
+
+
+def _duration(value: object, path: Path) -> Value:
+    if isinstance(value, Duration):
         return value
-    match = _DURATION.match(value) if isinstance(value, str) and len(value) <= 64 else None
-    if match is None:
-        raise CoercionError(f"expected a duration like 90s or 1h30m, found {quote(value)}", path)
-    parts = _DURATION_PART.findall(match["parts"])
-    seconds = sum(Decimal(number) * _UNITS[unit] for number, unit in parts)
     try:
-        return datetime.timedelta(microseconds=int(seconds * 1_000_000)) * (-1 if match["sign"] else 1)
-    except OverflowError:
+        if isinstance(value, datetime.timedelta):
+            return Duration.of(value)
+        if isinstance(value, str):
+            return Duration.parse(value)
+    except TimeRangeError:
         raise CoercionError(f"the duration {quote(value)} is too long", path) from None
+    except ValueError:
+        pass
+    raise CoercionError(f"expected a duration like 90s or 1h30m, found {quote(value)}", path)
 
 
-_SCALARS: dict[Type, Callable[[Any, Path], Value]] = {
+_SCALARS: dict[Type, Callable[[object, Path], Value]] = {
     t.BOOL: _of(bool, t.BOOL),
     t.INT: _int,
     t.UINT: _uint,

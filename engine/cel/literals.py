@@ -1,4 +1,4 @@
-"""CEL's literals decoded as cel-spec's language definition says ("Syntax", "String and Bytes Values")."""
+"""Decode CEL's literals by the language definition (cel-spec: "Syntax", "String and Bytes Values")."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _ESCAPE = (
 
 
 class LiteralError(ValueError):
-    """A literal that the grammar accepts and CEL doesn't."""
+    """A literal that the grammar accepts and CEL does not."""
 
 
 def decode_int(text: str) -> int:
-    """A decimal or hexadecimal int within 64 bits."""
+    """Decode a decimal or hexadecimal int within 64 bits."""
     value = _integer(text)
     if not INT_MIN <= value <= INT_MAX:
         raise LiteralError(f"{text} does not fit a 64-bit int")
@@ -30,7 +30,7 @@ def decode_int(text: str) -> int:
 
 
 def decode_uint(text: str) -> int:
-    """A uint (with its `u`) within 64 bits."""
+    """Decode a uint (with its `u`) within 64 bits."""
     value = _integer(text[:-1])
     if not 0 <= value <= UINT_MAX:
         raise LiteralError(f"{text} does not fit a 64-bit uint")
@@ -38,7 +38,7 @@ def decode_uint(text: str) -> int:
 
 
 def decode_double(text: str) -> float:
-    """A finite double."""
+    """Decode a finite double."""
     if text.endswith("."):
         raise LiteralError(f"a digit is missing after the point of {text}")
     value = float(text)
@@ -48,13 +48,13 @@ def decode_double(text: str) -> float:
 
 
 def decode_string(text: str) -> str:
-    """A string literal in any of its quotings."""
+    """Decode a string literal with any kind of quotes."""
     body, raw = _unquote(text)
     return body if raw else re.sub(_ESCAPE, _text_escape, body)
 
 
 def decode_bytes(text: str) -> bytes:
-    """A bytes literal: characters stand for their UTF-8 bytes, \\x and octal escapes for single bytes."""
+    """Decode a bytes literal: characters give their UTF-8 bytes, \\x and octal escapes single bytes."""
     body, raw = _unquote(text.lstrip("bB") if text[0] in "bB" else text[0] + text[2:])
     if raw:
         return body.encode("utf-8")

@@ -1,17 +1,19 @@
-"""Text to syntax tree: cel-python's grammar parses, this module reads its parse tree.
+"""Text to syntax tree, by the grammar of CEL's language definition.
 
-What CEL's own parser refuses and cel-python's lets through is refused here: reserved words as names,
-literals out of range, unknown escapes, macros without a variable. Macros become nodes of their own.
+A recursive-descent parser; binary operators climb by precedence. It is the engine's own because cel-python's
+grammar has no optional syntax and no names in backticks, and because messages need the tokens around a fault.
+Macros become nodes of their own, or are written out (`engine.cel.macros`).
 """
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
-
-from engine.cel import ast, grammar
+from engine.cel import syntax as ast
+from engine.cel.celtypes import BOOL, BYTES, DOUBLE, INT, NULL, STRING, UINT
+from engine.cel.faults import CelSyntaxError, unexpected
+from engine.cel.lexer import tokens
 from engine.cel.limits import EXPRESSION_DEPTH, EXPRESSION_LENGTH
 from engine.cel.literals import (
     LiteralError,
@@ -21,7 +23,8 @@ from engine.cel.literals import (
     decode_string,
     decode_uint,
 )
-from engine.cel.types import BOOL, BYTES, DOUBLE, INT, NULL, STRING, UINT
+from engine.cel.macros import LEVELS, expand
+from engine.cel.tokens import END, LITERALS, Token
 
 RESERVED = frozenset(
     [
@@ -29,41 +32,18 @@ RESERVED = frozenset(
         *("let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while"),
     ]
 )
-_NOT_FIELDS = frozenset({"false", "in", "null", "true"})
+"""Words that are not identifiers."""
 
-_BINARY = {
-    "relation_lt": "_<_",
-    "relation_le": "_<=_",
-    "relation_gt": "_>_",
-    "relation_ge": "_>=_",
-    "relation_eq": "_==_",
-    "relation_ne": "_!=_",
-    "relation_in": "_in_",
-    "addition_add": "_+_",
-    "addition_sub": "_-_",
-    "multiplication_mul": "_*_",
-    "multiplication_div": "_/_",
-    "multiplication_mod": "_%_",
-}
-_COMPREHENSIONS = {"all": (2,), "exists": (2,), "exists_one": (2,), "filter": (2,), "map": (2, 3)}
-SORT_BY_KEYS = "@sortByAssociatedKeys"
-"""cel-go's name of what its macro `list.sortBy(x, key)` expands to: `list.@…(list.map(x, key))`."""
+NOT_FIELDS = frozenset({"false", "in", "null", "true"})
+"""Words that are not field names either."""
 
-_GAP = re.compile(r"(?:\s|//[^\n]*)*")
-
-
-class CelSyntaxError(ValueError):
-    """An expression that is not CEL: `offset` is where, counted in characters from its start."""
-
-    def __init__(self, message: str, offset: int, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.offset = offset
-        self.hint = hint
+_LEVELS = (("||",), ("&&",), ("<", "<=", ">", ">=", "==", "!=", "in"), ("+", "-"), ("*", "/", "%"))
+_PRECEDENCE = {symbol: level for level, symbols in enumerate(_LEVELS) for symbol in symbols}
+"""How tightly a binary operator binds; all are left-associative."""
 
 
 def parse(text: str) -> ast.Node:
-    """The syntax tree of `text`.
+    """Parse `text` to a syntax tree.
 
     Raises:
         CelSyntaxError: not CEL, or over a limit.
@@ -72,229 +52,336 @@ def parse(text: str) -> ast.Node:
         raise CelSyntaxError(
             f"an expression of {len(text)} characters, at most {EXPRESSION_LENGTH} are allowed", 0
         )
-    if not _GAP.sub("", text, count=1):
+    found = tokens(text)
+    if found[0].kind == END:
         raise CelSyntaxError("the expression is empty", 0)
+    parser = _Parser(text, found)
     try:
-        tree = grammar.parser().parse(text)
-    except UnexpectedInput as error:
-        raise _syntax_error(error, text) from None
-    return _Reader(text).read(tree, 0)
+        return parser.whole()
+    except RecursionError:
+        raise _too_deep(parser.token.start) from None
 
 
-def _syntax_error(error: UnexpectedInput, text: str) -> CelSyntaxError:
-    if isinstance(error, UnexpectedCharacters):
-        offset = error.pos_in_stream or 0
-    elif isinstance(error, UnexpectedToken) and error.token.type != "$END":
-        offset = error.token.start_pos or 0
-    else:
-        return CelSyntaxError("the expression ends too early", len(text.rstrip()))
-    rest = text[offset : offset + 1]
-    hints = {
-        "=": "equality is written ==",
-        "&": "and is written &&",
-        "|": "or is written ||",
-        ";": "one expression, no statements",
-        '"': "is a quote missing?",
-        "'": "is a quote missing?",
-    }
-    return CelSyntaxError(f"unexpected {rest!r}", offset, hints.get(rest))
+def _too_deep(offset: int) -> CelSyntaxError:
+    return CelSyntaxError(f"nested deeper than {EXPRESSION_DEPTH} levels", offset, "use a variable")
 
 
-class _Reader:
-    """Reads one parse tree; `depth` counts levels of the syntax tree that it makes."""
+class _Part(NamedTuple):
+    """A node, where it stands with the parentheses around it, and the levels below it."""
 
-    def __init__(self, text: str) -> None:
+    node: ast.Node
+    start: int
+    end: int
+    height: int
+
+
+class _Parser:
+    """The state of parsing one expression; `token` is the next one."""
+
+    def __init__(self, text: str, found: list[Token]) -> None:
         self.text = text
+        self.tokens = found
+        self.index = 0
+        self.token = found[0]
+        self.level = 0
+        self.closings: dict[int, int] | None = None
 
-    def read(self, tree: Any, depth: int) -> ast.Node:
-        # Most of a parse tree is chains of rules with one child each; they mean nothing.
-        while len(tree.children) == 1 and tree.data in _PASS_THROUGH:
-            tree = tree.children[0]
-        if depth > EXPRESSION_DEPTH:
-            raise CelSyntaxError(
-                f"nested deeper than {EXPRESSION_DEPTH} levels", tree.meta.start_pos, "use a variable"
-            )
-        method = getattr(self, f"_{tree.data}")
-        node: ast.Node = method(tree, depth + 1)
-        return node
+    # --- tokens -------------------------------------------------------------------------------------------
 
-    def _expr(self, tree: Any, depth: int) -> ast.Node:
-        parts = tuple(self.read(child, depth) for child in tree.children)
-        position = self.after(tree.children[0].meta.end_pos)
-        return self.call("_?_:_", parts, tree, position)
+    def advance(self) -> Token:
+        token = self.token
+        self.index += 1
+        self.token = self.tokens[self.index]
+        return token
 
-    def _conditionalor(self, tree: Any, depth: int) -> ast.Node:
-        return self.logical("_||_", tree, depth)
+    def accept(self, kind: str) -> Token | None:
+        return self.advance() if self.token.kind == kind else None
 
-    def _conditionaland(self, tree: Any, depth: int) -> ast.Node:
-        return self.logical("_&&_", tree, depth)
+    def expect(self, kind: str) -> Token:
+        if self.token.kind != kind:
+            raise self.unexpected()
+        return self.advance()
 
-    def logical(self, function: str, tree: Any, depth: int) -> ast.Node:
-        parts = tuple(self.read(child, depth) for child in tree.children)
-        return self.call(function, parts, tree, self.after(tree.children[0].meta.end_pos))
+    def unexpected(self) -> CelSyntaxError:
+        return unexpected(self.text, self.tokens, self.index)
 
-    def _relation(self, tree: Any, depth: int) -> ast.Node:
-        operator, right = tree.children
-        function = _BINARY[operator.data]
-        position = operator.meta.end_pos - len(function.strip("_"))
-        left = self.read(operator.children[0], depth)
-        return self.call(function, (left, self.read(right, depth)), tree, position)
+    def last_end(self) -> int:
+        """Return where the last token that was taken ends."""
+        return self.tokens[self.index - 1].end
 
-    _addition = _relation
-    _multiplication = _relation
+    # --- nodes --------------------------------------------------------------------------------------------
 
-    def _unary(self, tree: Any, depth: int) -> ast.Node:
-        operator, operand = tree.children
-        function = "!_" if operator.data == "unary_not" else "-_"
-        return self.call(function, (self.read(operand, depth),), tree, tree.meta.start_pos)
+    def part(self, node: ast.Node, *inner: _Part) -> _Part:
+        """Return a new node as a part, with the parts that it is made of.
 
-    def _member_dot(self, tree: Any, depth: int) -> ast.Node:
-        operand, name = tree.children
-        self.field_name(name)
-        return ast.Select(*self.span(tree), name.start_pos, self.read(operand, depth), str(name))
+        Raises:
+            CelSyntaxError: it has too many levels.
+        """
+        height = 1 + max(part.height for part in inner) if inner else 0
+        if height > EXPRESSION_DEPTH:
+            raise _too_deep(node.start)
+        return _Part(node, node.start, node.end, height)
 
-    def _member_index(self, tree: Any, depth: int) -> ast.Node:
-        operand, index = tree.children
-        parts = (self.read(operand, depth), self.read(index, depth))
-        return self.call("_[_]", parts, tree, self.after(operand.meta.end_pos))
+    def operation(self, function: str, position: int, start: int, *operands: _Part) -> _Part:
+        """Return a call of an operator that begins at `start` and ends with the last token."""
+        nodes = tuple(operand.node for operand in operands)
+        return self.part(ast.Call(start, self.last_end(), position, function, nodes), *operands)
 
-    def _member_dot_arg(self, tree: Any, depth: int) -> ast.Node:
-        operand, name = tree.children[:2]
-        arguments = self.arguments(tree.children[2:], depth)
-        target = self.read(operand, depth)
-        if isinstance(target, ast.Identifier) and target.name == "cel" and name == "bind":
-            return self.bind(tree, name, arguments)
-        if len(arguments) in _COMPREHENSIONS.get(str(name), ()):
-            return self.comprehension(tree, name, target, arguments)
-        if name == "sortBy" and len(arguments) == 2:
-            keys = self.comprehension(tree, name, target, arguments, macro="map")
-            return ast.Call(*self.span(tree), name.start_pos, SORT_BY_KEYS, (keys,), target)
-        return ast.Call(*self.span(tree), name.start_pos, str(name), arguments, target)
+    def whole(self) -> ast.Node:
+        part = self.expression()
+        if self.token.kind != END:
+            raise self.unexpected()
+        return part.node
 
-    def _member_object(self, tree: Any, depth: int) -> ast.Node:
-        operand = self.read(tree.children[0], depth)
-        name = ast.dotted_name(operand)
+    def expression(self) -> _Part:
+        """Parse an expression; the conditional binds least of all."""
+        if self.level > EXPRESSION_DEPTH:
+            raise _too_deep(self.token.start)
+        condition = self.binary(0)
+        mark = self.accept("?")
+        if mark is None:
+            return condition
+        self.level += 1
+        first = self.binary(0)
+        self.expect(":")
+        second = self.expression()
+        self.level -= 1
+        return self.operation("_?_:_", mark.start, condition.start, condition, first, second)
+
+    def binary(self, least: int) -> _Part:
+        """Parse operations that bind at least as tightly as level `least`."""
+        left = self.unary()
+        while True:
+            precedence = _PRECEDENCE.get(self.token.kind, -1)
+            if precedence < least:
+                return left
+            operator = self.advance()
+            right = self.binary(precedence + 1)
+            left = self.operation(f"_{operator.kind}_", operator.start, left.start, left, right)
+
+    def unary(self) -> _Part:
+        """Parse `!` and `-`, repeated or not, before a member; a sign before a number belongs to it."""
+        signs: list[Token] = []
+        while self.token.kind in ("!", "-") and not self.is_signed_number():
+            signs.append(self.advance())
+        operand = self.member()
+        for sign in reversed(signs):
+            operand = self.operation(f"{sign.kind}_", sign.start, sign.start, operand)
+        return operand
+
+    def is_signed_number(self) -> bool:
+        return self.token.kind == "-" and self.tokens[self.index + 1].kind in ("int", "double")
+
+    def member(self) -> _Part:
+        """Parse a primary expression and all that follows it: fields, methods, indices."""
+        part = self.primary()
+        while True:
+            kind = self.token.kind
+            if kind == ".":
+                part = self.selection(part)
+            elif kind == "[":
+                part = self.subscript(part)
+            elif kind == "{" and self.tokens[self.index - 1].kind == "name":
+                part = self.object(part)
+            else:
+                return part
+
+    def selection(self, operand: _Part) -> _Part:
+        """Parse `.name`, `.name(…)`, `.?name` after an operand."""
+        self.advance()
+        optional = self.accept("?")
+        name = self.token
+        if name.kind == "quoted":
+            self.advance()
+            field = name.text[1:-1]
+        elif name.kind in _FIELD_WORDS:
+            raise CelSyntaxError(f"{name.text!r} is not a valid field name", name.start, 'use ["…"]')
+        else:
+            field = self.expect("name").text
+            if optional is None and self.token.kind == "(":
+                return self.method(operand, name)
+        if optional is None:
+            select = ast.Select(operand.start, name.end, name.start, operand.node, field)
+            return self.part(select, operand)
+        text = ast.Literal(name.start, name.end, name.start, field, STRING)
+        return self.operation("_?._", name.start, operand.start, operand, self.part(text))
+
+    def method(self, target: _Part, name: Token) -> _Part:
+        arguments = self.arguments(")")
+        call = ast.Call(target.start, self.last_end(), name.start, name.text, _nodes(arguments), target.node)
+        part = self.part(expand(call), target, *arguments)
+        more = 0 if part.node is call else LEVELS.get(name.text, 0)
+        return part._replace(height=part.height + more)
+
+    def subscript(self, operand: _Part) -> _Part:
+        bracket = self.advance()
+        function = "_[_]" if self.accept("?") is None else "_[?_]"
+        index = self.nested()
+        self.expect("]")
+        return self.operation(function, bracket.start, operand.start, operand, index)
+
+    def object(self, operand: _Part) -> _Part:
+        """Parse the fields of `Type{field: value}` after the type's name."""
+        name = ast.dotted_name(operand.node)
         if name is None:
-            raise CelSyntaxError("a type's name must stand before '{'", operand.position)
+            raise CelSyntaxError("a type name must precede '{'", operand.start)
+        self.advance()
         fields: list[tuple[str, int, ast.Node]] = []
-        if len(tree.children) == 2:
-            items = tree.children[1].children
-            for field, value in zip(items[0::2], items[1::2], strict=True):
-                fields.append((str(field), field.start_pos, self.read(value, depth)))
-        return ast.ObjectLiteral(*self.span(tree), tree.meta.start_pos, name, tuple(fields))
+        values: list[_Part] = []
+        optionals: set[int] = set()
+        while self.token.kind not in ("}", ","):
+            if self.accept("?"):
+                optionals.add(len(fields))
+            field = self.accept("quoted") or self.expect("name")
+            self.expect(":")
+            values.append(self.nested())
+            fields.append((field.text.strip("`"), field.start, values[-1].node))
+            if not self.separated("}"):
+                break
+        self.close("}")
+        end = self.last_end()
+        node = ast.ObjectLiteral(operand.start, end, operand.start, name, tuple(fields), frozenset(optionals))
+        return self.part(node, operand, *values)
 
-    def _ident(self, tree: Any, depth: int) -> ast.Node:
-        token = tree.children[0]
-        self.not_reserved(token)
-        return ast.Identifier(*self.span(tree), token.start_pos, str(token))
+    def primary(self) -> _Part:
+        token = self.token
+        kind = token.kind
+        if kind == "name":
+            return self.named(self.advance(), token.start, "")
+        if kind in LITERALS:
+            self.advance()
+            return self.literal(token.kind, token.text, token.start)
+        if kind == "(":
+            return self.parenthesised(token)
+        if kind == "[":
+            return self.list_literal(token)
+        if kind == "{":
+            return self.map_literal(token)
+        if kind == "-" and self.is_signed_number():
+            self.advance()
+            number = self.advance()
+            return self.literal(number.kind, f"-{number.text}", token.start)
+        if kind == "." and self.tokens[self.index + 1].kind == "name":
+            self.advance()
+            return self.named(self.advance(), token.start, ".")
+        raise self.unexpected()
 
-    def _dot_ident(self, tree: Any, depth: int) -> ast.Node:
-        token = tree.children[0]
-        self.not_reserved(token)
-        return ast.Identifier(*self.span(tree), token.start_pos, "." + token)
+    def parenthesised(self, opening: Token) -> _Part:
+        """Parse `(…)`; parentheses directly inside of others are read as one pair."""
+        pairs = 1
+        self.advance()
+        if self.token.kind == "(":
+            closing = self.closing_of(self.index - 1)
+            while self.token.kind == "(" and closing >= 0 and self.closing_of(self.index) == closing - pairs:
+                self.advance()
+                pairs += 1
+        inner = self.nested()
+        for _ in range(pairs):
+            self.expect(")")
+        return _Part(inner.node, opening.start, self.last_end(), inner.height)
 
-    def _ident_arg(self, tree: Any, depth: int) -> ast.Node:
-        name = tree.children[0]
-        self.not_reserved(name)
-        arguments = self.arguments(tree.children[1:], depth)
-        if name == "has":
-            return self.has(tree, arguments)
-        return ast.Call(*self.span(tree), name.start_pos, str(name), arguments)
+    def closing_of(self, index: int) -> int:
+        """Return the index of the token that closes the parenthesis at `index`, or -1."""
+        if self.closings is None:
+            self.closings = {}
+            opened: list[int] = []
+            for position, token in enumerate(self.tokens):
+                if token.kind == "(":
+                    opened.append(position)
+                elif token.kind == ")" and opened:
+                    self.closings[opened.pop()] = position
+        return self.closings.get(index, -1)
 
-    _dot_ident_arg = _ident_arg
+    def named(self, name: Token, start: int, dot: str) -> _Part:
+        """Parse what a name begins: a call, or the name alone."""
+        if name.text in RESERVED:
+            raise unexpected(self.text, self.tokens, self.index - 1)
+        if self.token.kind != "(":
+            return self.part(ast.Identifier(start, name.end, name.start, dot + name.text))
+        arguments = self.arguments(")")
+        call = ast.Call(start, self.last_end(), name.start, name.text, _nodes(arguments))
+        return self.part(expand(call), *arguments)
 
-    def _list_lit(self, tree: Any, depth: int) -> ast.Node:
-        return ast.ListLiteral(*self.span(tree), tree.meta.start_pos, self.arguments(tree.children, depth))
-
-    def _map_lit(self, tree: Any, depth: int) -> ast.Node:
-        items = [self.read(child, depth) for child in (tree.children[0].children if tree.children else ())]
-        entries = tuple(zip(items[0::2], items[1::2], strict=True))
-        return ast.MapLiteral(*self.span(tree), tree.meta.start_pos, entries)
-
-    def _literal(self, tree: Any, depth: int) -> ast.Node:
-        token = tree.children[0]
-        text = str(token)
+    def literal(self, kind: str, text: str, start: int) -> _Part:
         try:
-            value, type_ = _DECODERS[token.type](text)
+            value, type_ = _DECODERS[kind](text)
         except LiteralError as error:
-            raise CelSyntaxError(str(error), token.start_pos) from None
-        return ast.Literal(*self.span(tree), token.start_pos, value, type_)
+            raise CelSyntaxError(str(error), start) from None
+        return self.part(ast.Literal(start, self.last_end(), start, value, type_))
 
-    def has(self, tree: Any, arguments: tuple[ast.Node, ...]) -> ast.Node:
-        if len(arguments) != 1 or not isinstance(arguments[0], ast.Select):
-            raise CelSyntaxError("has() takes one field selection", tree.meta.start_pos, "write has(a.b)")
-        select = arguments[0]
-        return ast.Select(*self.span(tree), select.position, select.operand, select.field, test=True)
+    def list_literal(self, opening: Token) -> _Part:
+        optionals: set[int] = set()
+        elements = self.arguments("]", optionals)
+        span = opening.start, self.last_end(), opening.start
+        return self.part(ast.ListLiteral(*span, _nodes(elements), frozenset(optionals)), *elements)
 
-    def comprehension(
-        self,
-        tree: Any,
-        name: Any,
-        target: ast.Node,
-        arguments: tuple[ast.Node, ...],
-        macro: str | None = None,
-    ) -> ast.Node:
-        variable = self.variable(arguments[0], f"{name}()")
-        condition = arguments[1] if len(arguments) == 3 else None
-        start, end = self.span(tree)
-        return ast.Comprehension(
-            start, end, name.start_pos, macro or str(name), target, variable, arguments[-1], condition
-        )
+    def map_literal(self, opening: Token) -> _Part:
+        self.advance()
+        parts: list[_Part] = []
+        optionals: set[int] = set()
+        while self.token.kind not in ("}", ","):
+            if self.accept("?"):
+                optionals.add(len(parts) // 2)
+            parts.append(self.nested())
+            self.expect(":")
+            parts.append(self.nested())
+            if not self.separated("}"):
+                break
+        self.close("}")
+        nodes = _nodes(parts)
+        entries = tuple(zip(nodes[0::2], nodes[1::2], strict=True))
+        span = opening.start, self.last_end(), opening.start
+        return self.part(ast.MapLiteral(*span, entries, frozenset(optionals)), *parts)
 
-    def bind(self, tree: Any, name: Any, arguments: tuple[ast.Node, ...]) -> ast.Node:
-        if len(arguments) != 3:
-            raise CelSyntaxError("cel.bind() takes a name, its value and an expression", name.start_pos)
-        variable = self.variable(arguments[0], "cel.bind()")
-        return ast.Bind(*self.span(tree), name.start_pos, variable, arguments[1], arguments[2])
+    def arguments(self, closing: str, optionals: set[int] | None = None) -> list[_Part]:
+        """Parse a bracket and what it holds; a list's elements may be optional, and end with a comma."""
+        self.advance()
+        parts: list[_Part] = []
+        is_list = optionals is not None
+        while self.token.kind != closing and not (is_list and self.token.kind == ","):
+            if optionals is not None and self.accept("?"):
+                optionals.add(len(parts))
+            parts.append(self.nested())
+            if not self.separated(closing if is_list else ""):
+                break
+        if is_list:
+            self.close(closing)
+        else:
+            self.expect(closing)
+        return parts
 
-    def variable(self, node: ast.Node, macro: str) -> str:
-        if not isinstance(node, ast.Identifier) or node.name.startswith("."):
-            raise CelSyntaxError(f"the first argument of {macro} must be a simple name", node.start)
-        return node.name
+    def nested(self) -> _Part:
+        """Parse an expression one level deeper."""
+        self.level += 1
+        part = self.expression()
+        self.level -= 1
+        return part
 
-    def arguments(self, children: Any, depth: int) -> tuple[ast.Node, ...]:
-        return tuple(self.read(child, depth) for child in (children[0].children if children else ()))
+    def separated(self, closing: str) -> bool:
+        """Take a comma if another element follows it; one before `closing` ends the elements."""
+        if self.token.kind != "," or self.tokens[self.index + 1].kind == closing:
+            return False
+        self.advance()
+        return True
 
-    def call(self, function: str, arguments: tuple[ast.Node, ...], tree: Any, position: int) -> ast.Node:
-        return ast.Call(*self.span(tree), position, function, arguments)
-
-    def after(self, offset: int) -> int:
-        """The first character behind `offset` that is neither white space nor comment."""
-        match = _GAP.match(self.text, offset)
-        return match.end() if match else offset
-
-    def not_reserved(self, token: Any) -> None:
-        if str(token) in RESERVED:
-            raise CelSyntaxError(f"{str(token)!r} is a reserved word", token.start_pos)
-
-    def field_name(self, token: Any) -> None:
-        if str(token) in _NOT_FIELDS:
-            raise CelSyntaxError(f"{str(token)!r} can't be a field's name", token.start_pos, 'use ["…"]')
-
-    @staticmethod
-    def span(tree: Any) -> tuple[int, int]:
-        return tree.meta.start_pos, tree.meta.end_pos
+    def close(self, closing: str) -> None:
+        """Take a closing bracket, and the comma that may stand before it."""
+        if self.token.kind == "," and self.tokens[self.index + 1].kind == closing:
+            self.advance()
+        self.expect(closing)
 
 
-_PASS_THROUGH = {
-    "expr",
-    "conditionalor",
-    "conditionaland",
-    "relation",
-    "addition",
-    "multiplication",
-    "unary",
-    "member",
-    "primary",
-    "paren_expr",
-}
-_DECODERS: dict[str, Any] = {
-    "INT_LIT": lambda text: (decode_int(text), INT),
-    "UINT_LIT": lambda text: (decode_uint(text), UINT),
-    "FLOAT_LIT": lambda text: (decode_double(text), DOUBLE),
-    "STRING_LIT": lambda text: (decode_string(text), STRING),
-    "MLSTRING_LIT": lambda text: (decode_string(text), STRING),
-    "BYTES_LIT": lambda text: (decode_bytes(text), BYTES),
-    "BOOL_LIT": lambda text: (text == "true", BOOL),
-    "NULL_LIT": lambda text: (None, NULL),
+def _nodes(parts: list[_Part]) -> tuple[ast.Node, ...]:
+    return tuple(part.node for part in parts)
+
+
+_FIELD_WORDS = ("in", "bool", "null")
+_DECODERS: dict[str, Callable[[str], tuple[Any, Any]]] = {
+    "int": lambda text: (decode_int(text), INT),
+    "uint": lambda text: (decode_uint(text), UINT),
+    "double": lambda text: (decode_double(text), DOUBLE),
+    "string": lambda text: (decode_string(text), STRING),
+    "bytes": lambda text: (decode_bytes(text), BYTES),
+    "bool": lambda text: (text == "true", BOOL),
+    "null": lambda text: (None, NULL),
 }

@@ -1,4 +1,4 @@
-"""The syntax tree of an expression, as the checker and every runtime read it.
+"""The syntax tree of an expression, which the checker and every runtime read.
 
 Nodes are compared by identity, so that facts about a node (its type, what it refers to) can be kept beside
 the tree. `start` and `end` are the node's character offsets, `position` is where a message should point.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.cel.types import Type
-from engine.records import record
+from engine.base.records import record
+from engine.cel.celtypes import Type
 
 
 @record(eq=False)
@@ -21,11 +21,11 @@ class Node:
     position: int
 
     def children(self) -> tuple[Node, ...]:
-        """The expressions directly inside this one, in source order."""
+        """Return the direct subexpressions, in source order."""
         return ()
 
     def walk(self) -> Iterator[Node]:
-        """This node and everything below it, parents first."""
+        """Yield this node and everything below it, parents first."""
         stack: list[Node] = [self]
         while stack:
             node = stack.pop()
@@ -35,7 +35,7 @@ class Node:
 
 @record(eq=False)
 class Literal(Node):
-    """A constant; a uint's value is a plain int, `type` tells it apart."""
+    """A constant; the value of a uint is a plain int, distinguished by `type`."""
 
     value: object
     type: Type
@@ -62,7 +62,10 @@ class Select(Node):
 
 @record(eq=False)
 class Call(Node):
-    """A function, a method (with `target`) or an operator (named as CEL names it: `_+_`, `_[_]`, `_?_:_`)."""
+    """A function, a method (with `target`) or an operator.
+
+    Operators have the names that CEL gives them: `_+_`, `_[_]`, `_?_:_`, and for optionals `_?._`, `_[?_]`.
+    """
 
     function: str
     arguments: tuple[Node, ...]
@@ -74,9 +77,10 @@ class Call(Node):
 
 @record(eq=False)
 class ListLiteral(Node):
-    """`[a, b]`."""
+    """`[a, b]`; `optionals` are the positions of elements written `?a`, which may be left out."""
 
     elements: tuple[Node, ...]
+    optionals: frozenset[int] = frozenset()
 
     def children(self) -> tuple[Node, ...]:
         return self.elements
@@ -84,9 +88,10 @@ class ListLiteral(Node):
 
 @record(eq=False)
 class MapLiteral(Node):
-    """`{key: value}`."""
+    """`{key: value}`; `optionals` are the positions of entries written `?key: value`."""
 
     entries: tuple[tuple[Node, Node], ...]
+    optionals: frozenset[int] = frozenset()
 
     def children(self) -> tuple[Node, ...]:
         return tuple(node for entry in self.entries for node in entry)
@@ -99,6 +104,8 @@ class ObjectLiteral(Node):
     type_name: str
     fields: tuple[tuple[str, int, Node], ...]
     """Field name, its offset, its value."""
+    optionals: frozenset[int] = frozenset()
+    """The positions of fields written `?field: value`."""
 
     def children(self) -> tuple[Node, ...]:
         return tuple(value for _, _, value in self.fields)
@@ -106,9 +113,10 @@ class ObjectLiteral(Node):
 
 @record(eq=False)
 class Comprehension(Node):
-    """`range.macro(variable, …)` for the macros all, exists, exists_one, filter and map.
+    """`range.macro(variable, …)` for the macros all, exists, exists_one, filter, map and transform….
 
-    `condition` is the filter of a three-argument `map`.
+    `condition` is the filter of `map(x, p, t)`. With two variables, the first is bound to an index or a key,
+    `second` to the element or value.
     """
 
     macro: str
@@ -116,6 +124,12 @@ class Comprehension(Node):
     variable: str
     body: Node
     condition: Node | None = None
+    second: str | None = None
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Return the names that the macro binds."""
+        return (self.variable,) if self.second is None else (self.variable, self.second)
 
     def children(self) -> tuple[Node, ...]:
         return (self.range, *((self.condition,) if self.condition else ()), self.body)

@@ -1,4 +1,4 @@
-"""A checked expression back to text, for a runtime that takes text.
+"""Convert a checked expression back to text, for evaluators that take text.
 
 Calls that the runtime lacks are written under the name that it gives them; parentheses stand only where
 precedence asks for them, because parsers limit how deep they nest.
@@ -8,14 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from engine.cel import ast
+from engine.cel import syntax as ast
+from engine.cel.celtypes import BYTES, DOUBLE, STRING, UINT, Kind
 from engine.cel.checker import Checked, ResolvedCall
-from engine.cel.types import BYTES, DOUBLE, STRING, UINT, Kind
 
 
-def unparse(checked: Checked, own_name: Callable[[ResolvedCall], str | None]) -> str:
-    """The text of a checked expression; `own_name` names the calls that are written as `name(arguments)`."""
-    return _Unparser(checked, own_name).text(checked.root)
+def unparse(
+    checked: Checked, own_name: Callable[[ResolvedCall], str | None], names: Names | None = None
+) -> str:
+    """Return the text of a checked expression.
+
+    Args:
+        checked: the expression.
+        own_name: names the calls that are written as `name(arguments)`.
+        names: what names are written as; they stay as they are without one.
+    """
+    return _Unparser(checked, own_name, names or Names()).text(checked.root)
+
+
+class Names:
+    """The spelling of names in the text: unchanged here."""
+
+    def known(self, name: str) -> str:
+        """Return the spelling of a global name."""
+        return name
+
+    def bound(self, name: str) -> str:
+        """Return the spelling of a name that a macro or `cel.bind` binds."""
+        return name
+
+    def type(self, name: str) -> str:
+        """Return the spelling of a type."""
+        return name
 
 
 _TERNARY, _OR, _AND, _RELATION, _SUM, _PRODUCT, _UNARY, _MEMBER = range(8)
@@ -31,13 +55,18 @@ _PRECEDENCE = {
 
 
 class _Unparser:
-    def __init__(self, checked: Checked, own_name: Callable[[ResolvedCall], str | None]) -> None:
+    def __init__(
+        self, checked: Checked, own_name: Callable[[ResolvedCall], str | None], names: Names
+    ) -> None:
         self.checked = checked
         self.own_name = own_name
+        self.names = names
 
     def text(self, node: ast.Node) -> str:
         if node in self.checked.names:
-            return self.checked.names[node]
+            return self.names.known(self.checked.names[node])
+        if node in self.checked.type_names:
+            return self.names.type(self.checked.type_names[node])
         method = getattr(self, f"text_{type(node).__name__.lower()}")
         text: str = method(node)
         return text
@@ -49,7 +78,7 @@ class _Unparser:
         if isinstance(value, bool):
             return "true" if value else "false"
         if node.type == STRING:
-            return _quoted(str(value))
+            return quoted_text(str(value))
         if node.type == BYTES:
             assert isinstance(value, bytes)
             return 'b"' + "".join(f"\\x{byte:02x}" for byte in value) + '"'
@@ -61,10 +90,10 @@ class _Unparser:
         return f"({text})" if text.startswith("-") else text
 
     def text_identifier(self, node: ast.Identifier) -> str:
-        return node.name
+        return self.names.bound(node.name)
 
     def text_select(self, node: ast.Select) -> str:
-        selected = f"{self.operand(node.operand, _MEMBER)}.{node.field}"
+        selected = f"{self.operand(node.operand, _MEMBER)}.{_field(node.field)}"
         return f"has({selected})" if node.test else selected
 
     def text_call(self, node: ast.Call) -> str:
@@ -72,11 +101,18 @@ class _Unparser:
         name = self.own_name(call)
         if name is not None:
             return f"{name}({self.listed(call.arguments)})"
+        if not call.arguments:
+            return f"{call.function}()"
         first, *rest = call.arguments
         level = _PRECEDENCE.get(call.function)
         if call.function == "_?_:_":
             condition, chosen = self.operand(first, _OR), self.operand(rest[0], _OR)
             return f"{condition} ? {chosen} : {self.operand(rest[1], _TERNARY)}"
+        if call.function == "_?._":
+            assert isinstance(rest[0], ast.Literal)
+            return f"{self.operand(first, _MEMBER)}.?{_field(str(rest[0].value))}"
+        if call.function == "_[?_]":
+            return f"{self.operand(first, _MEMBER)}[?{self.text(rest[0])}]"
         if call.function == "_[_]":
             return f"{self.operand(first, _MEMBER)}[{self.text(rest[0])}]"
         if level == _UNARY:
@@ -92,39 +128,55 @@ class _Unparser:
         return ", ".join(self.text(node) for node in nodes)
 
     def operand(self, node: ast.Node, level: int) -> str:
-        """The text of an operand, in parentheses if it binds less tightly than `level`."""
+        """Return the text of an operand, in parentheses if it binds less tightly than `level`."""
         call = self.checked.calls.get(node)
         own = _MEMBER if call is None else _PRECEDENCE.get(call.function, _MEMBER)
         text = self.text(node)
         return f"({text})" if own < level else text
 
     def text_listliteral(self, node: ast.ListLiteral) -> str:
-        return f"[{self.listed(node.elements)}]"
+        texts = [_optional(i in node.optionals) + self.text(each) for i, each in enumerate(node.elements)]
+        return f"[{', '.join(texts)}]"
 
     def text_mapliteral(self, node: ast.MapLiteral) -> str:
-        return "{" + ", ".join(f"{self.text(k)}: {self.text(v)}" for k, v in node.entries) + "}"
+        texts = [
+            f"{_optional(i in node.optionals)}{self.text(k)}: {self.text(v)}"
+            for i, (k, v) in enumerate(node.entries)
+        ]
+        return "{" + ", ".join(texts) + "}"
 
     def text_objectliteral(self, node: ast.ObjectLiteral) -> str:
         fields = ", ".join(
-            f"{name}: {self.text(value)}"
-            for name, _, value in node.fields
+            f"{_optional(i in node.optionals)}{name}: {self.text(value)}"
+            for i, (name, _, value) in enumerate(node.fields)
             if self.checked.types[value].kind is not Kind.NULL
         )
-        return f"{node.type_name}{{{fields}}}"
+        return f"{self.names.type(node.type_name)}{{{fields}}}"
 
     def text_comprehension(self, node: ast.Comprehension) -> str:
         parts = [
-            node.variable,
+            *map(self.names.bound, node.variables),
             *([self.text(node.condition)] if node.condition else []),
             self.text(node.body),
         ]
         return f"{self.operand(node.range, _MEMBER)}.{node.macro}({', '.join(parts)})"
 
     def text_bind(self, node: ast.Bind) -> str:
-        return f"cel.bind({node.variable}, {self.text(node.value)}, {self.text(node.body)})"
+        variable = self.names.bound(node.variable)
+        return f"cel.bind({variable}, {self.text(node.value)}, {self.text(node.body)})"
 
 
-def _quoted(text: str) -> str:
+def _optional(optional: bool) -> str:
+    return "?" if optional else ""
+
+
+def _field(name: str) -> str:
+    """Return a field's name, in backticks if it is not a plain one."""
+    return name if name.isidentifier() else f"`{name}`"
+
+
+def quoted_text(text: str) -> str:
+    """Return a text as a CEL string literal."""
     pieces = []
     for character in text:
         if character in '"\\':

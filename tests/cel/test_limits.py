@@ -34,6 +34,7 @@ def decide(expression: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expression", "name", "needed", "message"),
     [
@@ -54,6 +55,7 @@ def test_a_limit_is_what_the_environment_says(expression: str, name: str, needed
     assert "<stdin>:9:" in ran.stderr
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_no_number() -> None:
     ran = decide("n", ENGINE_EXPRESSION_DEPTH="deep")
     assert ran.returncode == 2

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from engine.cel.celtypes import BOOL, DOUBLE, INT, STRING, list_of
 from engine.cel.checker import CelCheckError
-from engine.cel.runtime import RUNTIMES
-from engine.cel.types import BOOL, DOUBLE, INT, STRING, list_of
 from engine.cel.values import CelError, Value
+from tests.conftest import examples
 from tests.support.cel import evaluate, outcome, same
+from tests.support.runtimes import RUNTIMES
 
 ERROR = CelError
 
@@ -192,7 +193,8 @@ def nesting(text: str) -> int:
     return max(accumulate({"(": 1, "[": 1, ")": -1, "]": -1}.get(character, 0) for character in text))
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(100), deadline=None)
 @given(st.one_of(ints, doubles, strings, bools, lists))
 def test_runtimes_agree(text: str) -> None:
     assume(nesting(text) < DEEPEST_FOR_CPP)

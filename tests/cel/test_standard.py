@@ -6,10 +6,10 @@ import itertools
 
 import pytest
 
-from engine.cel.functions import functions
-from engine.cel.names import RUNTIMES
+from engine.cel.functions import dates
 from engine.cel.values import CelError, Value
 from tests.support.cel import outcome, same
+from tests.support.runtimes import RUNTIMES
 
 VALUES = {
     "null": "null", "bool": "true", "int": "-7", "uint": "3u", "double": "2.5", "whole": "4.0",
@@ -18,7 +18,7 @@ VALUES = {
 }  # fmt: skip
 BINARY = ["+", "-", "*", "/", "%", "<", "<=", ">", ">=", "==", "!=", "in"]
 CONVERSIONS = ["int", "uint", "double", "string", "bool", "bytes", "timestamp", "duration", "size", "type"]
-METHODS = [name for name in functions() if name.startswith("get")]
+METHODS = [name for name in dates.LIBRARY.functions if name.startswith("get")]
 
 
 CPP_ALONE = {"int(dyn(true))", *(f"string(dyn({VALUES[each]}))" for each in ("timestamp", "duration"))}

@@ -1,8 +1,9 @@
-"""The second runtime: Google's C++ CEL by way of cel-expr-python (optional extra `cel-cpp`).
+"""An oracle for CEL: Google's C++ CEL by way of cel-expr-python, as a runtime.
 
 Object types become protocol buffer messages, built at run time, so that C++ CEL checks and reads the same
 fields. It is given every name that an expression reads: a name whose value ended in an error is left out,
-which C++ CEL reports, and absorbs, just where the name is read.
+which C++ CEL reports, and absorbs, just where the name is read. cel-expr-python returns timestamps and
+durations to the microsecond, so an expression that gives one is evaluated as text.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from cel_expr_python import cel
-from cel_expr_python.ext import ext_bindings, ext_math, ext_strings
+from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
 from google.protobuf import (
     descriptor_pb2,
     descriptor_pool,
@@ -24,14 +26,16 @@ from google.protobuf import (
 )
 from google.protobuf.message import Message
 
-from engine.cel import types as t
-from engine.cel.budget import Budget
-from engine.cel.checker import Checked, Environment, ResolvedCall
-from engine.cel.extensions import implementation
-from engine.cel.functions import Overload, functions
-from engine.cel.runtime import Native, Program, Scope
-from engine.cel.types import Kind, ObjectType, Type
-from engine.cel.unparse import unparse
+from engine.base.errors import RuntimeUnavailableError
+from engine.cel import celtypes as t
+from engine.cel.budget import Budget, steps_allowed
+from engine.cel.celtypes import Kind, ObjectType, Type
+from engine.cel.checker import TYPE_NAMES, Checked, ResolvedCall
+from engine.cel.declarations import Overload, definition, functions
+from engine.cel.runtimes.identifiers import EACH, INPUT
+from engine.cel.runtimes.protocol import Native, Program, Scope
+from engine.cel.times import Duration, Timestamp
+from engine.cel.unparse import Names, unparse
 from engine.cel.values import CelError, TypeValue, Uint, Value
 
 _PACKAGE = "engine"
@@ -62,12 +66,15 @@ _CEL_TYPES = {
     t.TIMESTAMP: cel.Type.TIMESTAMP,
     t.DURATION: cel.Type.DURATION,
 }
+_TIMES: dict[Type, Callable[[str], Value]] = {t.TIMESTAMP: Timestamp.parse, t.DURATION: Duration.parse}
 _LISTS_OF_OUR_OWN = frozenset(
     {"sum", "min", "max", "isSorted", "sort", "@sortByAssociatedKeys", "slice", "distinct", "flatten"}
     | {"lists.range", "layers.deal"}
 )
 _SOMETIMES_LISTS = frozenset({"indexOf", "lastIndexOf", "reverse"})
 _ANY_MAP = cel.Type.Map(cel.Type.DYN, cel.Type.DYN)
+READ_BY_BINDING = frozenset({"DESCRIPTOR", "SerializePartialToString"})
+"""What cel-expr-python reads of a message: it would get a field of that name instead."""
 _STATUS = re.compile(r"\A(?:[A-Z_]+: )+")
 _MISSING_NAME = re.compile(r'No value with name "(?P<name>[^"]+)" found')
 
@@ -80,17 +87,20 @@ class CelCppRuntime:
     def __init__(self, objects: Mapping[str, ObjectType]) -> None:
         self.objects = objects
         self.messages = _Messages(objects)
-        self.environments: dict[int, tuple[Environment, Any]] = {}
+        self.environments: dict[frozenset[tuple[str, Type]], Any] = {}
 
     def compile(self, checked: Checked) -> Program:
         """A program for a checked expression."""
-        text = unparse(checked, _own_name)
+        text = unparse(checked, _own_name, _NAMES)
+        if checked.type in _TIMES:
+            text = f"string({text})"
+        variables = checked.environment.variables
+        names = {name: variables[name] for name in checked.free_names()}
         try:
-            expression = self._environment(checked.environment).compile(text)
+            expression = self._environment(names).compile(text)
         except RuntimeError as error:
             raise CelError(f"C++ CEL does not compile {text[:200]}: {str(error)[:300]}") from None
-        variables = checked.environment.variables
-        return _CelCppProgram(expression, {name: variables[name] for name in checked.free_names()})
+        return _CelCppProgram(expression, names, _TIMES.get(checked.type))
 
     def encode(self, value: Value, type_: Type) -> Native:
         """A plain value as C++ CEL takes it: objects as messages."""
@@ -104,7 +114,7 @@ class CelCppRuntime:
             return {key: self.encode(element, type_.value) for key, element in value.items()}
         if type_.kind is Kind.OBJECT:
             return self.messages.encode(value, type_.name)
-        return wrappers_pb2.UInt64Value(value=value) if isinstance(value, Uint) else value
+        return _result(value)
 
     def decode(self, value: Native, type_: Type) -> Value:
         """C++ CEL's value as plain Python."""
@@ -116,23 +126,32 @@ class CelCppRuntime:
             return {key: self.decode(element, inner) for key, element in value.items()}
         if isinstance(value, wrappers_pb2.UInt64Value):
             return Uint(value.value)
+        if isinstance(value, (timestamp_pb2.Timestamp, datetime.datetime)):
+            return _argument(value)
+        if isinstance(value, (duration_pb2.Duration, datetime.timedelta)):
+            return _argument(value)
         if isinstance(value, Message):
             return self.messages.decode(value)
         return Uint(value) if type_ == t.UINT else value
 
-    def _environment(self, environment: Environment) -> Any:
-        cached = self.environments.get(id(environment))
-        if cached is None:
-            made = cel.NewEnv(
+    def _environment(self, names: Mapping[str, Type]) -> Any:
+        """An environment with these names: all that an expression reads, since making one takes long."""
+        key = frozenset(names.items())
+        if key not in self.environments:
+            self.environments[key] = cel.NewEnv(
                 self.messages.pool,
-                variables={name: self._type(type_) for name, type_ in environment.variables.items()},
+                variables={_NAMES.known(name): self._type(type_) for name, type_ in names.items()},
                 container=_PACKAGE,
-                extensions=[ext_math.ExtMath(), ext_bindings.ExtBindings(), ext_strings.ExtStrings()],
+                extensions=[
+                    ext_math.ExtMath(),
+                    ext_bindings.ExtBindings(),
+                    ext_strings.ExtStrings(),
+                    ext_encoders.ExtEncoders(),
+                    ext_optional.ExtOptional(),
+                ],
                 functions=_own_functions(),
             )
-            # The environment is kept beside its id, so that the id stays its own.
-            cached = self.environments[id(environment)] = (environment, made)
-        return cached[1]
+        return self.environments[key]
 
     def _type(self, type_: Type) -> Any:
         if type_ in _CEL_TYPES:
@@ -146,10 +165,32 @@ class CelCppRuntime:
         return cel.Type.DYN
 
 
+class _Names(Names):
+    """What keeps names apart that the engine's checker tells apart, whatever C++ CEL makes of them.
+
+    What is called like a type, a package or a variable of a macro around it would be that to C++ CEL.
+    """
+
+    def known(self, name: str) -> str:
+        return name if "." in name else INPUT + name
+
+    def bound(self, name: str) -> str:
+        return EACH + name
+
+    def type(self, name: str) -> str:
+        return f".{name}" if name in TYPE_NAMES else f".{_PACKAGE}.{name}"
+
+
+_NAMES = _Names()
+
+
 class _CelCppProgram:
-    def __init__(self, expression: Any, names: Mapping[str, Type]) -> None:
+    def __init__(
+        self, expression: Any, names: Mapping[str, Type], parse: Callable[[str], Value] | None
+    ) -> None:
         self.expression = expression
         self.names = names
+        self.parse = parse
 
     def evaluate(self, scope: Scope, budget: Budget) -> Native:
         data: dict[str, Native] = {}
@@ -158,17 +199,19 @@ class _CelCppProgram:
             try:
                 value = scope.resolve(name)
             except CelError as error:
-                failed[name] = error
+                failed[_NAMES.known(name)] = error
                 continue
             # A variable declared as uint takes a plain int; the wrapper is for places without a type.
-            data[name] = value.value if type_ == t.UINT and isinstance(value, Message) else value
+            data[_NAMES.known(name)] = (
+                value.value if type_ == t.UINT and isinstance(value, Message) else value
+            )
         try:
             result = self.expression.eval(data=data)
         except RuntimeError as error:
             raise CelError(_STATUS.sub("", str(error))[:300]) from None
         if result.type() == cel.Type.ERROR:
             raise _error(str(result.plain_value()), failed)
-        return _native(result)
+        return _native(result) if self.parse is None else _result(self.parse(result.value()))
 
 
 def _error(message: str, failed: Mapping[str, CelError]) -> CelError:
@@ -222,6 +265,7 @@ def _registered(function: str, overload: Overload) -> str:
     return "engine_" + re.sub(r"\W+", "_", f"{function} {overload.signature}").strip("_")
 
 
+@cache
 def _own_functions() -> list[Any]:
     return [
         cel.FunctionDecl(
@@ -232,7 +276,7 @@ def _own_functions() -> list[Any]:
                     _loose(overload.result),
                     parameters,
                     False,
-                    impl=_calling(implementation(name, overload.signature)),
+                    impl=_calling(_bounded(name, overload.signature)),
                 )
                 for number, parameters in enumerate(_typings(overload))
             ],
@@ -264,6 +308,15 @@ def _loose(type_: Type) -> Any:
     return _CEL_TYPES.get(type_, cel.Type.DYN)
 
 
+def _bounded(name: str, signature: str) -> Callable[..., Value]:
+    """The function of the library, each call with a budget of its own: C++ CEL hands none on."""
+    defined = definition(name)
+    function = defined.linked(signature)
+    if not defined.takes_spend:
+        return function
+    return lambda *arguments: function(Budget(steps_allowed()).spend, *arguments)
+
+
 def _calling(function: Callable[..., Value]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         return _result(function(*(_argument(argument) for argument in arguments)))
@@ -277,13 +330,13 @@ def _result(value: Value) -> Any:
         return [_result(element) for element in value]
     if isinstance(value, Uint):
         return wrappers_pb2.UInt64Value(value=value)
-    if isinstance(value, datetime.datetime):
+    if isinstance(value, Timestamp):
         moment = timestamp_pb2.Timestamp()
-        moment.FromDatetime(value)
+        moment.FromNanoseconds(value.nanoseconds)
         return moment
-    if isinstance(value, datetime.timedelta):
+    if isinstance(value, Duration):
         length = duration_pb2.Duration()
-        length.FromTimedelta(value)
+        length.FromNanoseconds(value.nanoseconds)
         return length
     return value
 
@@ -291,6 +344,14 @@ def _result(value: Value) -> Any:
 def _argument(value: Any) -> Value:
     if isinstance(value, cel.Value):
         return _argument(Uint(value.plain_value()) if value.type() == cel.Type.UINT else value.value())
+    if isinstance(value, timestamp_pb2.Timestamp):
+        return Timestamp(value.ToNanoseconds())
+    if isinstance(value, duration_pb2.Duration):
+        return Duration(value.ToNanoseconds())
+    if isinstance(value, datetime.datetime):
+        return Timestamp.of(value)
+    if isinstance(value, datetime.timedelta):
+        return Duration.of(value)
     if isinstance(value, list):
         return [_argument(element) for element in value]
     if isinstance(value, dict):
@@ -323,14 +384,21 @@ class _Messages:
         )
         for object_type in self.objects.values():
             message = file.message_type.add(name=object_type.name)
+            # Names that differ by underscores alone have one name in JSON, which nothing here reads.
+            message.options.deprecated_legacy_json_field_conflicts = True
             for number, (name, field) in enumerate(object_type.fields.items(), start=1):
+                if name in READ_BY_BINDING:
+                    raise RuntimeUnavailableError(
+                        f"runtime cel-cpp can't read a field called '{name}', as {object_type.name} has",
+                        hint="give the field another name, or use another runtime",
+                    )
                 self._add_field(message, name, number, field.type)
         return file
 
     def _add_field(self, message: Any, name: str, number: int, type_: Type) -> None:
         repeated = type_.kind is Kind.LIST
         label = _FIELD.LABEL_REPEATED if repeated or type_.kind is Kind.MAP else _FIELD.LABEL_OPTIONAL
-        field = message.field.add(name=name, number=number, label=label)
+        field = message.field.add(name=name, number=number, label=label, json_name=f"f{number}")
         if type_.kind is Kind.MAP:
             entry = message.nested_type.add(name=_entry_name(name))
             entry.options.map_entry = True
@@ -381,16 +449,14 @@ class _Messages:
             getattr(message, name).CopyFrom(self.encode(value, type_.name))
         elif type_.kind is Kind.WRAPPER:
             getattr(message, name).value = value
-        elif type_ == t.TIMESTAMP:
-            getattr(message, name).FromDatetime(value)
-        elif type_ == t.DURATION:
-            getattr(message, name).FromTimedelta(value)
+        elif type_ in _TIMES:
+            getattr(message, name).FromNanoseconds(value.nanoseconds)
         else:
             setattr(message, name, value)
 
     def decode(self, message: Message) -> Value:
         """A message as a plain object."""
-        object_type = self.objects[message.DESCRIPTOR.name]
+        object_type = self.objects[type(message).DESCRIPTOR.name]
         return {name: self._get(message, name, field.type) for name, field in object_type.fields.items()}
 
     def _get(self, message: Any, name: str, type_: Type) -> Value:
@@ -403,13 +469,13 @@ class _Messages:
                 for key, element in value.items()
             }
         if type_.kind is Kind.WRAPPER:
-            return value.value if message.HasField(name) else None
+            return value.value if type(message).HasField(message, name) else None
         if type_.kind is Kind.OBJECT:
-            return self.decode(value) if message.HasField(name) else None
+            return self.decode(value) if type(message).HasField(message, name) else None
         if type_ == t.TIMESTAMP:
-            return value.ToDatetime(tzinfo=datetime.UTC) if message.HasField(name) else None
+            return Timestamp(value.ToNanoseconds()) if type(message).HasField(message, name) else None
         if type_ == t.DURATION:
-            return value.ToTimedelta() if message.HasField(name) else None
+            return Duration(value.ToNanoseconds()) if type(message).HasField(message, name) else None
         return Uint(value) if type_ == t.UINT else value
 
 

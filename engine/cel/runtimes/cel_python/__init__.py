@@ -8,7 +8,7 @@ tests presence instead of swallowing errors, map literals don't hide errors, nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import celpy
@@ -17,15 +17,26 @@ from celpy.evaluation import Activation, CELEvalError, Evaluator
 from lark import Token, Tree
 from lark.tree import Meta
 
-from engine.cel import ast
-from engine.cel import types as t
+from engine.cel import celtypes as t
+from engine.cel import syntax as ast
 from engine.cel.budget import Budget
-from engine.cel.celpy_operators import OPERATORS, extension, from_celpy, key_value, map_key, to_celpy
+from engine.cel.celtypes import Kind, ObjectType, Type
 from engine.cel.checker import Checked, ResolvedCall
-from engine.cel.extensions import IMPLEMENTATIONS
-from engine.cel.runtime import Native, Program, Scope
-from engine.cel.types import Kind, ObjectType, Type
-from engine.cel.values import CelError, TypeValue, Uint, Value
+from engine.cel.runtimes.cel_python.operators import (
+    OPERATORS,
+    Function,
+    celpy_type_name,
+    extension,
+    from_celpy,
+    key_value,
+    map_key,
+    spending,
+    to_celpy,
+)
+from engine.cel.runtimes.protocol import Native, Program, Scope
+from engine.cel.values import CelError, OptionalValue, TypeValue, Uint, Value
+
+_ParseTree = Tree[Any]
 
 _RELATIONS = {
     "_<_": "relation_lt",
@@ -46,7 +57,7 @@ _BINARY = {
 
 
 class CelPythonRuntime:
-    """Evaluates with cel-python's InterpretedRunner."""
+    """The portable runtime: cel-python's InterpretedRunner (`--runtime cel-python`)."""
 
     name = "cel-python"
 
@@ -55,13 +66,13 @@ class CelPythonRuntime:
         self.environment = _Environment()
 
     def compile(self, checked: Checked) -> Program:
-        """A program for a checked expression."""
+        """Compile a checked expression."""
         builder = _TreeBuilder(checked, self.objects)
         tree = builder.build(checked.root)
         return _CelPythonProgram(_Runner(self.environment, tree, builder.functions))
 
     def encode(self, value: Value, type_: Type) -> Native:
-        """A plain value as cel-python's types."""
+        """Convert a plain value to cel-python's types."""
         if value is None:
             return None
         if type_.kind is Kind.WRAPPER:
@@ -82,8 +93,11 @@ class CelPythonRuntime:
         return to_celpy(value)
 
     def decode(self, value: Native, type_: Type) -> Value:
-        """cel-python's value as plain Python."""
+        """Convert cel-python's value to plain Python."""
         return from_celpy(value)
+
+
+RUNTIME = CelPythonRuntime
 
 
 class _Environment(celpy.Environment):
@@ -97,13 +111,16 @@ class _Environment(celpy.Environment):
 class _Runner(celpy.InterpretedRunner):
     """cel-python's interpreted runner with the engine's evaluator."""
 
-    def __init__(self, environment: celpy.Environment, tree: Tree[Any], functions: Mapping[str, Any]) -> None:
+    def __init__(
+        self, environment: celpy.Environment, tree: _ParseTree, functions: Mapping[str, Function]
+    ) -> None:
         super().__init__(environment, tree, dict(functions))
         # It holds functions only, and is read only: one serves every evaluation.
         self.activation = self.new_activation()
 
     def run(self, scope: Scope, budget: Budget) -> Native:
-        return _Evaluator(self.ast, self.activation, scope, budget).evaluate()
+        with spending(budget.spend):
+            return _Evaluator(self.ast, self.activation, scope, budget).evaluate()
 
 
 class _CelPythonProgram:
@@ -124,51 +141,67 @@ class _CelPythonProgram:
 
 
 class _TreeBuilder:
-    """From a checked expression to the tree that the evaluator walks."""
+    """The builder of the tree that the evaluator walks, from a checked expression."""
 
     def __init__(self, checked: Checked, objects: Mapping[str, ObjectType]) -> None:
         self.checked = checked
         self.objects = objects
-        self.functions: dict[str, Any] = dict(OPERATORS)
+        self.functions: dict[str, Function] = dict(OPERATORS)
 
-    def tree(self, data: str, children: list[Any], node: ast.Node) -> Tree[Any]:
+    def tree(self, data: str, children: list[Any], node: ast.Node) -> _ParseTree:
         meta = Meta()  # type: ignore[no-untyped-call]
         meta.line, meta.column, meta.empty = 1, node.position + 1, False
         return Tree(data, children, meta)
 
-    def constant(self, value: Native, node: ast.Node) -> Tree[Any]:
+    def constant(self, value: Native, node: ast.Node) -> _ParseTree:
         return self.tree("constant", [value], node)
 
-    def build(self, node: ast.Node) -> Tree[Any]:
+    def build(self, node: ast.Node) -> _ParseTree:
         if node in self.checked.names:
             return self.tree("global_name", [self.checked.names[node]], node)
         if node in self.checked.type_names:
             return self.constant(TypeValue(self.checked.type_names[node]), node)
         method = getattr(self, f"build_{type(node).__name__.lower()}")
-        tree: Tree[Any] = method(node)
+        tree: _ParseTree = method(node)
         return tree
 
-    def build_literal(self, node: ast.Literal) -> Tree[Any]:
+    def build_literal(self, node: ast.Literal) -> _ParseTree:
         value = Uint(node.value) if node.type == t.UINT else node.value  # type: ignore[call-overload]
         return self.constant(to_celpy(value), node)
 
-    def build_identifier(self, node: ast.Identifier) -> Tree[Any]:
+    def build_identifier(self, node: ast.Identifier) -> _ParseTree:
         return self.tree("local_name", [node.name], node)
 
-    def build_select(self, node: ast.Select) -> Tree[Any]:
+    def build_select(self, node: ast.Select) -> _ParseTree:
         operand = self.build(node.operand)
         if node.test:
-            nullable = self.checked.types[node.operand].kind is Kind.OBJECT
-            return self.tree("presence", [operand, node.field, nullable], node)
+            return self.tree("presence", [operand, node.field, self.unset_test(node.operand)], node)
+        if self.checked.types[node.operand].kind is Kind.OPTIONAL:
+            return self.tree("optional_select", [operand, node.field, self.unset_test(node.operand)], node)
         return self.tree("member_dot", [operand, Token("IDENT", node.field)], node)
 
-    def build_call(self, node: ast.Call) -> Tree[Any]:
+    def unset_test(self, node: ast.Node) -> Callable[[Native], bool]:
+        """Return the test for a field that is not set: null, or outside of declared types empty."""
+        type_ = self.checked.types[node].exact
+        type_ = type_.element.exact if type_.kind is Kind.OPTIONAL else type_
+        if type_.kind is not Kind.OBJECT:
+            return _is_set
+        return _is_null if self.objects[type_.name].declared else _is_unset
+
+    def build_call(self, node: ast.Call) -> _ParseTree:
         call = self.checked.calls[node]
         if call.function in _BINARY:
             data, operator = _BINARY[call.function]
             left, right = (self.build(argument) for argument in call.arguments)
             return self.tree(data, [Tree(operator, [left]), right], node)
+        if call.function == "_?._":
+            operand, field = call.arguments
+            assert isinstance(field, ast.Literal)
+            unset_test = self.unset_test(operand)
+            return self.tree("optional_select", [self.build(operand), field.value, unset_test], node)
         children = [self.build(argument) for argument in call.arguments]
+        if call.function in ("or", "orValue"):
+            return self.tree("optional_or", [*children, call.function], node)
         if call.function in ("_&&_", "_||_"):
             return self.tree("conditionaland" if call.function == "_&&_" else "conditionalor", children, node)
         if call.function == "_?_:_":
@@ -185,40 +218,50 @@ class _TreeBuilder:
         return self.tree("function_call", [name, *children], node)
 
     def function_name(self, call: ResolvedCall) -> str:
-        """The function's name in this expression's table; extensions are added as they are met."""
-        if call.function not in IMPLEMENTATIONS:
+        """Return the function's name in this expression's table; extensions are added on first use."""
+        if call.function in OPERATORS:
             return call.function
         signature = call.overloads[0].signature if len(call.overloads) == 1 else None
         name = f"{call.function} {signature}"
         self.functions.setdefault(name, extension(call.function, signature))
         return name
 
-    def build_listliteral(self, node: ast.ListLiteral) -> Tree[Any]:
-        return self.tree("exprlist", [self.build(element) for element in node.elements], node)
+    def build_listliteral(self, node: ast.ListLiteral) -> _ParseTree:
+        children = [self.build(element) for element in node.elements]
+        if node.optionals:
+            return self.tree("optional_list", [node.optionals, *children], node)
+        return self.tree("exprlist", children, node)
 
-    def build_mapliteral(self, node: ast.MapLiteral) -> Tree[Any]:
+    def build_mapliteral(self, node: ast.MapLiteral) -> _ParseTree:
         children = [self.build(part) for entry in node.entries for part in entry]
-        return self.tree("map_literal", children, node)
+        return self.tree("map_literal", [node.optionals, *children], node)
 
-    def build_objectliteral(self, node: ast.ObjectLiteral) -> Tree[Any]:
+    def build_objectliteral(self, node: ast.ObjectLiteral) -> _ParseTree:
         given = {name: self.build(value) for name, _, value in node.fields}
-        children: list[Tree[Any]] = []
-        for name, field in self.objects[node.type_name].fields.items():
+        fields = self.objects[node.type_name].fields
+        for position in node.optionals:
+            name = node.fields[position][0]
+            unset = self.constant(_unset(fields[name].type), node)
+            given[name] = self.tree("optional_or", [given[name], unset, "orValue"], node)
+        children: list[Any] = [frozenset()]
+        for name, field in fields.items():
             children.append(self.constant(celtypes.StringType(name), node))
             children.append(given.get(name) or self.constant(_unset(field.type), node))
         return self.tree("map_literal", children, node)
 
-    def build_comprehension(self, node: ast.Comprehension) -> Tree[Any]:
+    def build_comprehension(self, node: ast.Comprehension) -> _ParseTree:
         condition = self.build(node.condition) if node.condition else None
-        children = [self.build(node.range), node.variable, self.build(node.body), condition]
+        children = [self.build(node.range), node.variables, self.build(node.body), condition]
         return self.tree(f"macro_{node.macro}", children, node)
 
-    def build_bind(self, node: ast.Bind) -> Tree[Any]:
-        return self.tree("macro_bind", [self.build(node.value), node.variable, self.build(node.body)], node)
+    def build_bind(self, node: ast.Bind) -> _ParseTree:
+        return self.tree(
+            "macro_bind", [self.build(node.value), (node.variable,), self.build(node.body)], node
+        )
 
 
 def _unset(type_: Type) -> Native:
-    """What a field of an object literal is when it isn't named: null, or the type's zero."""
+    """Return the value of a field that an object literal omits: null, or the type's zero."""
     zeros: dict[Type, Callable[[], Native]] = {
         t.BOOL: lambda: celtypes.BoolType(False),
         t.INT: lambda: celtypes.IntType(0),
@@ -234,19 +277,28 @@ def _unset(type_: Type) -> Native:
     return zeros[type_]() if type_ in zeros else None
 
 
+_VISIT = 20
+"""Steps for a node of the tree."""
+_CALL = 40
+"""Steps for a call of a function, besides what it charges."""
+
+
 class _Evaluator(Evaluator):
     """cel-python's evaluator over the trees of _TreeBuilder.
 
     Errors are values on the way up (cel-python's way), so that `&&` and `||` can absorb them.
     """
 
-    def __init__(self, tree: Tree[Any], activation: Activation, scope: Scope, budget: Budget) -> None:
+    def __init__(self, tree: _ParseTree, activation: Activation, scope: Scope, budget: Budget) -> None:
         super().__init__(tree, activation)
         self.scope = scope
         self.budget = budget
         self.locals: dict[str, Native] = {}
 
-    def visit(self, tree: Tree[Any]) -> Native:
+    def visit(self, tree: _ParseTree) -> Native:
+        self.budget.left -= _VISIT
+        if self.budget.left < 0:
+            self.budget.spend()
         value = getattr(self, tree.data)(tree)
         if isinstance(value, CELEvalError) and value.column is None and not tree.meta.empty:
             value.line, value.column = 1, tree.meta.column
@@ -254,45 +306,99 @@ class _Evaluator(Evaluator):
 
     _visit_tree = visit
 
-    def constant(self, tree: Tree[Any]) -> Native:
+    def constant(self, tree: _ParseTree) -> Native:
         return tree.children[0]
 
-    def local_name(self, tree: Tree[Any]) -> Native:
+    def local_name(self, tree: _ParseTree) -> Native:
         return self.locals[str(tree.children[0])]
 
-    def global_name(self, tree: Tree[Any]) -> Native:
+    def global_name(self, tree: _ParseTree) -> Native:
         try:
             return self.scope.resolve(str(tree.children[0]))
         except CelError as error:
             return CELEvalError(error)
 
-    def presence(self, tree: Tree[Any]) -> Native:
-        operand, field, nullable = tree.children
+    def presence(self, tree: _ParseTree) -> Native:
+        operand, field = tree.children[:2]
+        is_unset = cast(Callable[[Native], bool], tree.children[2])
         value = self.visit(operand)
         if isinstance(value, CELEvalError):
             return value
+        if isinstance(value, OptionalValue):
+            if not value.present:
+                return celtypes.BoolType(False)
+            value = value.value
         if not isinstance(value, celtypes.MapType):
             return CELEvalError(f"no such overload: has() of a {_kind(value)}")
-        # A set collection of an object is one that holds something, as in protocol buffers.
-        present = field in value and not (nullable and _is_unset(_entry(value, field)))
+        present = field in value and not is_unset(_entry(value, field))
         return celtypes.BoolType(present)
 
-    def function_call(self, tree: Tree[Any]) -> Native:
+    def optional_select(self, tree: _ParseTree) -> Native:
+        children: list[Any] = tree.children
+        operand, field, is_unset = children
+        value = self.visit(operand)
+        if isinstance(value, OptionalValue):
+            if not value.present:
+                return value
+            value = value.value
+        if isinstance(value, CELEvalError):
+            return value
+        if not isinstance(value, celtypes.MapType):
+            return CELEvalError(f"no such overload: a {_kind(value)} has no field '{field}'")
+        if field not in value or is_unset(_entry(value, field)):
+            return OptionalValue()
+        return OptionalValue(True, _entry(value, field))
+
+    def optional_or(self, tree: _ParseTree) -> Native:
+        """Evaluate `or` and `orValue`: the argument only where there is no value."""
+        value = self.visit(tree.children[0])
+        if isinstance(value, CELEvalError):
+            return value
+        if not isinstance(value, OptionalValue):
+            return CELEvalError(f"no such overload: a {_kind(value)} where an optional is needed")
+        if tree.children[2] == "orValue":
+            return value.value if value.present else self.visit(tree.children[1])
+        other = value if value.present else self.visit(tree.children[1])
+        if isinstance(other, (OptionalValue, CELEvalError)):
+            return other
+        return CELEvalError(f"no such overload: a {_kind(other)} where an optional is needed")
+
+    def optional_list(self, tree: _ParseTree) -> Native:
+        optionals: Any = tree.children[0]
+        children = tree.children[1:]
+        result = celtypes.ListType()
+        for position, child in enumerate(children):
+            value = self.visit(child)
+            if isinstance(value, CELEvalError):
+                return value
+            if position not in optionals:
+                result.append(value)
+            elif not isinstance(value, OptionalValue):
+                return CELEvalError(f"no such overload: a {_kind(value)} where an optional is needed")
+            elif value.present:
+                result.append(value.value)
+        return result
+
+    def function_call(self, tree: _ParseTree) -> Native:
         name, *arguments = tree.children
+        self.budget.left -= _CALL
         return self.function_eval(cast(Token, name), [self.visit(argument) for argument in arguments])
 
-    def member_dot(self, tree: Tree[Any]) -> Native:
+    def member_dot(self, tree: _ParseTree) -> Native:
         value = self.visit(tree.children[0])
         field = str(tree.children[1])
         if isinstance(value, CELEvalError):
             return value
+        if isinstance(value, OptionalValue):
+            there = value.present and isinstance(value.value, celtypes.MapType) and field in value.value
+            return OptionalValue(True, _entry(value.value, field)) if there else OptionalValue()
         if not isinstance(value, celtypes.MapType):
             return CELEvalError(f"no such overload: a {_kind(value)} has no field '{field}'")
         if field not in value:
             return CELEvalError(f"no such key: '{field}'")
         return _entry(value, field)
 
-    def expr(self, tree: Tree[Any]) -> Native:
+    def expr(self, tree: _ParseTree) -> Native:
         condition = self.visit(tree.children[0])
         if isinstance(condition, CELEvalError):
             return condition
@@ -300,14 +406,14 @@ class _Evaluator(Evaluator):
             return CELEvalError(f"no such overload: a {_kind(condition)} before '?'")
         return self.visit(tree.children[1 if condition else 2])
 
-    def conditionaland(self, tree: Tree[Any]) -> Native:
+    def conditionaland(self, tree: _ParseTree) -> Native:
         return self.absorb((self.visit(child) for child in tree.children), decisive=False)
 
-    def conditionalor(self, tree: Tree[Any]) -> Native:
+    def conditionalor(self, tree: _ParseTree) -> Native:
         return self.absorb((self.visit(child) for child in tree.children), decisive=True)
 
     def absorb(self, values: Iterator[Native], *, decisive: bool) -> Native:
-        """`&&` (false decides) and `||` (true decides) over any number of values; the first error is kept."""
+        """Evaluate `&&` (false decides) or `||` (true decides) over values; keep the first error."""
         error: CELEvalError | None = None
         for value in values:
             if isinstance(value, celtypes.BoolType):
@@ -321,13 +427,21 @@ class _Evaluator(Evaluator):
                 )
         return celtypes.BoolType(not decisive) if error is None else error
 
-    def map_literal(self, tree: Tree[Any]) -> Native:
-        parts = [self.visit(child) for child in tree.children]
+    def map_literal(self, tree: _ParseTree) -> Native:
+        optionals: Any = tree.children[0]
+        children = tree.children[1:]
+        parts = [self.visit(child) for child in children]
         result = celtypes.MapType()
-        for key, value in zip(parts[0::2], parts[1::2], strict=True):
+        for position, (key, value) in enumerate(zip(parts[0::2], parts[1::2], strict=True)):
             for part in (key, value):
                 if isinstance(part, CELEvalError):
                     return part
+            if position in optionals:
+                if not isinstance(value, OptionalValue):
+                    return CELEvalError(f"no such overload: a {_kind(value)} where an optional is needed")
+                if not value.present:
+                    continue
+                value = value.value
             try:
                 name = map_key(key)
             except CelError as error:
@@ -337,52 +451,56 @@ class _Evaluator(Evaluator):
             dict.__setitem__(result, name, value)
         return result
 
-    def elements(self, tree: Tree[Any]) -> Native:
+    def elements(self, tree: _ParseTree) -> Native:
         value = self.visit(tree.children[0])
         if isinstance(value, CELEvalError):
             return value
+        two = len(_variables(tree)) == 2
         if isinstance(value, celtypes.ListType):
-            return self.budget.spend(value)
+            self.budget.spend(value)
+            return [(celtypes.IntType(index), each) for index, each in enumerate(value)] if two else value
         if isinstance(value, celtypes.MapType):
-            return self.budget.spend([key_value(key) for key in value])
+            self.budget.spend(value)
+            return [(key_value(key), _entry(value, key)) if two else key_value(key) for key in value]
         return CELEvalError(f"no such overload: a macro over a {_kind(value)}")
 
-    def for_each(self, variable: str, elements: Any, body: Tree[Any]) -> Iterator[Native]:
-        """The body's value for each element, errors among them."""
+    def for_each(
+        self, variables: Sequence[str], elements: Iterable[Native], body: _ParseTree
+    ) -> Iterator[Native]:
+        """Yield the body's value for each element (pair, if there are two variables), errors among them."""
         outer = self.locals
         for element in elements:
-            self.locals = {**outer, variable: element}
+            bound = (element,) if len(variables) == 1 else element
+            self.locals = {**outer, **dict(zip(variables, bound, strict=True))}
             value = self.visit(body)
             self.locals = outer
             yield value
 
-    def macro_all(self, tree: Tree[Any]) -> Native:
+    def macro_all(self, tree: _ParseTree) -> Native:
         return self.quantify(tree, decisive=False)
 
-    def macro_exists(self, tree: Tree[Any]) -> Native:
+    def macro_exists(self, tree: _ParseTree) -> Native:
         return self.quantify(tree, decisive=True)
 
-    def quantify(self, tree: Tree[Any], *, decisive: bool) -> Native:
+    def quantify(self, tree: _ParseTree, *, decisive: bool) -> Native:
         elements = self.elements(tree)
         if isinstance(elements, CELEvalError):
             return elements
-        return self.absorb(
-            self.for_each(str(tree.children[1]), elements, tree.children[2]), decisive=decisive
-        )
+        return self.absorb(self.for_each(_variables(tree), elements, tree.children[2]), decisive=decisive)
 
-    def macro_exists_one(self, tree: Tree[Any]) -> Native:
+    def macro_exists_one(self, tree: _ParseTree) -> Native:
         kept = self.macro_filter(tree)
         return kept if isinstance(kept, CELEvalError) else celtypes.BoolType(len(kept) == 1)
 
-    def macro_filter(self, tree: Tree[Any]) -> Native:
+    def macro_filter(self, tree: _ParseTree) -> Native:
         elements = self.elements(tree)
         if isinstance(elements, CELEvalError):
             return elements
-        return self.kept(str(tree.children[1]), elements, tree.children[2])
+        return self.kept(_variables(tree), elements, tree.children[2])
 
-    def kept(self, variable: str, elements: Any, condition: Tree[Any]) -> Native:
+    def kept(self, variables: Sequence[str], elements: Iterable[Native], condition: _ParseTree) -> Native:
         kept = celtypes.ListType()
-        for element, holds in zip(elements, self.for_each(variable, elements, condition), strict=True):
+        for element, holds in zip(elements, self.for_each(variables, elements, condition), strict=True):
             if isinstance(holds, CELEvalError):
                 return holds
             if not isinstance(holds, celtypes.BoolType):
@@ -391,36 +509,78 @@ class _Evaluator(Evaluator):
                 kept.append(element)
         return kept
 
-    def macro_map(self, tree: Tree[Any]) -> Native:
+    def macro_map(self, tree: _ParseTree) -> Native:
+        pairs = self.results(tree)
+        return pairs if isinstance(pairs, CELEvalError) else celtypes.ListType(value for _, value in pairs)
+
+    macro_transformList = macro_map
+
+    def results(self, tree: _ParseTree) -> Native:
+        """Return what a macro goes over and makes of it, as pairs, or an error."""
         elements = self.elements(tree)
-        variable, body, condition = str(tree.children[1]), tree.children[2], tree.children[3]
+        variables, (body, condition) = _variables(tree), tree.children[2:]
         if condition is not None and not isinstance(elements, CELEvalError):
-            elements = self.kept(variable, elements, condition)
+            elements = self.kept(variables, elements, condition)
         if isinstance(elements, CELEvalError):
             return elements
-        result = celtypes.ListType()
-        for value in self.for_each(variable, elements, body):
+        result = []
+        for element, value in zip(elements, self.for_each(variables, elements, body), strict=True):
             if isinstance(value, CELEvalError):
                 return value
-            result.append(value)
+            result.append((element, value))
         return result
 
-    def macro_bind(self, tree: Tree[Any]) -> Native:
+    def macro_transformMap(self, tree: _ParseTree) -> Native:
+        pairs = self.results(tree)
+        if isinstance(pairs, CELEvalError):
+            return pairs
+        result = celtypes.MapType()
+        for (key, _), value in pairs:
+            dict.__setitem__(result, map_key(key), value)
+        return result
+
+    def macro_transformMapEntry(self, tree: _ParseTree) -> Native:
+        pairs = self.results(tree)
+        if isinstance(pairs, CELEvalError):
+            return pairs
+        result = celtypes.MapType()
+        for _, entries in pairs:
+            if not isinstance(entries, celtypes.MapType):
+                return CELEvalError(f"no such overload: transformMapEntry() of a {_kind(entries)}")
+            for key in entries:
+                if key in result:
+                    return CELEvalError(f"duplicate key {from_celpy(key_value(key))!r}")
+                dict.__setitem__(result, key, _entry(entries, key))
+        return result
+
+    def macro_bind(self, tree: _ParseTree) -> Native:
         # An error is bound as it is: it only counts where the name is read, as if it were evaluated there.
         value = self.visit(tree.children[0])
-        return next(self.for_each(str(tree.children[1]), [value], tree.children[2]))
+        return next(self.for_each(_variables(tree), [value], tree.children[2]))
+
+
+def _variables(tree: _ParseTree) -> Sequence[str]:
+    """Return the names that a macro binds."""
+    return cast(Sequence[str], tree.children[1])
 
 
 def _kind(value: Native) -> str:
-    from engine.cel.values import type_name
-
-    return type_name(from_celpy(value))
+    return celpy_type_name(value)
 
 
 def _entry(value: celtypes.MapType, key: Native) -> Native:
-    """A map's value, past MapType's own `__getitem__`, which raises errors of its own."""
+    """Return a map's value without MapType's own `__getitem__`, which raises other errors."""
     return dict.__getitem__(cast("dict[Native, Native]", value), key)
 
 
+def _is_set(value: Native) -> bool:
+    return False
+
+
+def _is_null(value: Native) -> bool:
+    return value is None
+
+
 def _is_unset(value: Native) -> bool:
+    """Return True for an unset field of an object: a collection is set if it is not empty."""
     return value is None or (isinstance(value, (celtypes.ListType, celtypes.MapType)) and not value)

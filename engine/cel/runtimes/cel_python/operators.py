@@ -1,32 +1,68 @@
-"""cel-python's operators and functions, mended where they are not CEL's.
+"""cel-python's operators and functions, corrected where they depart from CEL.
 
-What is mended, each against cel-python 0.5: numbers of two types mix in one direction (`5 / 2.0` is 2) and
+Corrections against cel-python 0.5: numbers of two types mix in one direction (`5 / 2.0` is 2) and
 comparisons across types raise; doubles decay to Python floats, and lists to Python lists, after `+`;
 `-1.0 / 0.0` is +inf and `0.0 / 0.0` too; `true == 1`; `[1] == ['a']` raises; `[1, 2][-1]` is 2;
-conversions take what Python's constructors take. Everything here works on cel-python's own types and returns
+conversions take what Python's constructors take; timestamps and durations end at microseconds, so the
+engine's own are used. Everything here works on cel-python's own types and returns
 errors as values, as its evaluator expects.
 """
 
 from __future__ import annotations
 
-import datetime
 import math
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from celpy import celtypes
 from celpy.evaluation import CELEvalError, base_functions
 
-from engine.cel import extensions, standard
-from engine.cel.values import CelError, TypeValue, Uint, Value, aligned, equal, is_number, mapping, type_name
+from engine.base.errors import quote
+from engine.cel.costs import EQUAL, MADE, Spend, read_text
+from engine.cel.declarations import definition
+from engine.cel.functions.dates import to_duration, to_timestamp
+from engine.cel.library import Implementation
+from engine.cel.limits import LONGEST_VALUE
+from engine.cel.runtimes.protocol import Native
+from engine.cel.times import Duration, TimeRangeError, Timestamp
+from engine.cel.values import (
+    CelError,
+    OptionalValue,
+    TypeValue,
+    Uint,
+    Value,
+    aligned,
+    equal,
+    is_number,
+    mapping,
+    too_long,
+    type_name,
+)
 
-Native = Any
 Function = Callable[..., Native]
 
 
+_SPEND: ContextVar[Spend] = ContextVar("spend")
+"""The `spend` of the current evaluation: cel-python passes functions nothing but values."""
+
+_DECODE = 20
+"""Steps for an element that is converted to plain Python and back."""
+
+
+@contextmanager
+def spending(spend: Spend) -> Iterator[None]:
+    """Let functions charge by `spend` in a block."""
+    token = _SPEND.set(spend)
+    try:
+        yield
+    finally:
+        _SPEND.reset(token)
+
+
 def to_celpy(value: Value) -> Native:
-    """A plain value as cel-python's type; values that are cel-python's already are kept."""
+    """Convert a plain value to cel-python's type; cel-python's own values are kept."""
     if value is None or type(value) in _CELPY_TYPES:
         return value
     if isinstance(value, bool):
@@ -45,11 +81,9 @@ def to_celpy(value: Value) -> Native:
         return celtypes.ListType(map(to_celpy, value))
     if isinstance(value, dict):
         return celtypes.MapType({map_key(to_celpy(key)): to_celpy(element) for key, element in value.items()})
-    if isinstance(value, datetime.datetime):
-        return celtypes.TimestampType(value)
-    if isinstance(value, datetime.timedelta):
-        return celtypes.DurationType(value)
-    return value  # a TypeValue
+    if isinstance(value, OptionalValue):
+        return OptionalValue(value.present, to_celpy(value.value))
+    return value  # a timestamp, a duration or a TypeValue
 
 
 _CELPY_TYPES = {
@@ -61,20 +95,30 @@ _CELPY_TYPES = {
     celtypes.BytesType,
     celtypes.ListType,
     celtypes.MapType,
-    celtypes.TimestampType,
-    celtypes.DurationType,
 }
 
 
 def from_celpy(value: Native) -> Value:
-    """cel-python's value as plain Python."""
+    """Convert cel-python's value to plain Python."""
     decode = _DECODERS.get(type(value))
     return decode(value) if decode else value
 
 
-_EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
+def decoded(value: Native) -> Value:
+    """Like `from_celpy`, but charge for it: lists may share their elements many times."""
+    if isinstance(value, celtypes.ListType):
+        _SPEND.get()(value, _DECODE)
+        return [decoded(element) for element in value]
+    if isinstance(value, celtypes.MapType):
+        _SPEND.get()(value, _DECODE)
+        return mapping((from_celpy(key_value(key)), decoded(element)) for key, element in value.items())
+    if isinstance(value, OptionalValue):
+        return OptionalValue(value.present, decoded(value.value))
+    return from_celpy(value)
 
-_DECODERS: dict[type, Callable[[Any], Value]] = {
+
+_DECODERS: dict[type, Callable[[Native], Value]] = {
+    OptionalValue: lambda value: OptionalValue(value.present, from_celpy(value.value)),
     celtypes.BoolType: bool,
     celtypes.IntType: int,
     celtypes.UintType: Uint,
@@ -85,13 +129,11 @@ _DECODERS: dict[type, Callable[[Any], Value]] = {
     celtypes.MapType: lambda value: mapping(
         (from_celpy(key_value(key)), from_celpy(element)) for key, element in value.items()
     ),
-    celtypes.TimestampType: lambda value: _EPOCH + (value - _EPOCH),
-    celtypes.DurationType: lambda value: datetime.timedelta(value.days, value.seconds, value.microseconds),
 }
 
 
 def returning_errors(function: Function) -> Function:
-    """`function` with errors as values: one that comes in goes out, one that is raised is returned."""
+    """Return `function` with errors as values: it returns an error argument, and an error that it raises."""
 
     def guarded(*arguments: Native) -> Native:
         for argument in arguments:
@@ -103,12 +145,14 @@ def returning_errors(function: Function) -> Function:
             return CELEvalError(error.message)
         except ZeroDivisionError:
             return CELEvalError("divide by zero")
+        except TimeRangeError as error:
+            return CELEvalError(str(error))
         except OverflowError as error:
             return CELEvalError(f"range error: {error}")
         except ValueError as error:
             return CELEvalError(_value_error(error))
         except TypeError:
-            return CELEvalError(f"no such overload: ({', '.join(map(_celpy_type_name, arguments))})")
+            return CELEvalError(f"no such overload: ({', '.join(map(celpy_type_name, arguments))})")
 
     return guarded
 
@@ -117,30 +161,36 @@ def _value_error(error: ValueError) -> str:
     return "integer overflow" if "overflow" in str(error) else str(error)
 
 
-def _celpy_type_name(value: Native) -> str:
-    return type_name(from_celpy(value))
+def celpy_type_name(value: Native) -> str:
+    if isinstance(value, celtypes.ListType):
+        return "list"
+    return "map" if isinstance(value, celtypes.MapType) else type_name(from_celpy(value))
 
 
 _ARITHMETIC_TYPES = {celtypes.IntType, celtypes.UintType, celtypes.DoubleType}
-_TIMES = {celtypes.TimestampType, celtypes.DurationType}
+_TIMES = {Timestamp, Duration}
 _JOINED = {celtypes.StringType, celtypes.BytesType, celtypes.ListType}
 
 
-def _arithmetic(function: Callable[[Any, Any], Any], *others: type) -> Function:
+def _arithmetic(function: Callable[[Native, Native], Native], *others: type) -> Function:
     def arithmetic(first: Native, second: Native) -> Native:
         kind = type(first)
         if kind in _TIMES and type(second) in _TIMES and function in (operator.add, operator.sub):
-            return to_celpy(function(first, second))
+            return function(first, second)
         if kind is not type(second) or (kind not in _ARITHMETIC_TYPES and kind not in others):
             raise TypeError
+        if kind in _JOINED:
+            _SPEND.get()(steps=(len(first) + len(second)) // (1 if kind is celtypes.ListType else MADE))
+            if len(first) + len(second) > LONGEST_VALUE:
+                raise too_long(from_celpy(first[:0]))
         result = function(first, second)
         return result if type(result) is kind else kind(result)
 
     return returning_errors(arithmetic)
 
 
-def _divide(first: Any, second: Any) -> Any:
-    """cel-python's own division of ints; IEEE 754's of doubles."""
+def _divide(first: Native, second: Native) -> Native:
+    """Divide ints as cel-python does, doubles by IEEE 754."""
     if not isinstance(first, celtypes.DoubleType) or second != celtypes.DoubleType(0.0):
         return operator.truediv(first, second)
     if math.isnan(first) or first == celtypes.DoubleType(0.0):
@@ -148,7 +198,7 @@ def _divide(first: Any, second: Any) -> Any:
     return math.copysign(math.inf, first) * math.copysign(1.0, second)
 
 
-def _modulo(first: Any, second: Any) -> Any:
+def _modulo(first: Native, second: Native) -> Native:
     if isinstance(first, celtypes.DoubleType):
         raise TypeError
     if isinstance(first, celtypes.IntType) and second == -1:
@@ -162,11 +212,13 @@ def _negative(value: Native) -> Native:
     return operator.neg(value)
 
 
-def _comparison(function: Callable[[Any, Any], bool]) -> Function:
+def _comparison(function: Callable[[Value, Value], bool]) -> Function:
     def compare(first: Native, second: Native) -> Native:
         if type(first) is type(second):
             if type(first) in (celtypes.ListType, celtypes.MapType, type(None), TypeValue):
                 raise TypeError
+            if isinstance(first, (str, bytes)):
+                read_text(_SPEND.get(), first)
             return celtypes.BoolType(function(from_celpy(first), from_celpy(second)))
         first, second = from_celpy(first), from_celpy(second)
         if not (is_number(first) and is_number(second)):
@@ -177,7 +229,7 @@ def _comparison(function: Callable[[Any, Any], bool]) -> Function:
 
 
 def _equal(first: Native, second: Native) -> bool:
-    return equal(from_celpy(first), from_celpy(second))
+    return equal(decoded(first), decoded(second), _SPEND.get())
 
 
 def _in(item: Native, container: Native) -> Native:
@@ -185,7 +237,9 @@ def _in(item: Native, container: Native) -> Native:
         return celtypes.BoolType(_lookup(container, item)[0])
     if not isinstance(container, celtypes.ListType):
         raise TypeError
-    return celtypes.BoolType(any(_equal(item, element) for element in container))
+    _SPEND.get()(container, _DECODE + EQUAL)
+    plain, spend = decoded(item), _SPEND.get()
+    return celtypes.BoolType(any(equal(plain, decoded(element), spend) for element in container))
 
 
 class _IntKey(celtypes.IntType):
@@ -228,7 +282,7 @@ _KEY_VALUES: dict[type, type] = {
 
 
 def map_key(value: Native) -> Native:
-    """A value as a map's key.
+    """Return a value as a map's key.
 
     Raises:
         CelError: CEL has no keys of its type.
@@ -237,13 +291,13 @@ def map_key(value: Native) -> Native:
         value = celtypes.IntType(int(value))
     key = _KEYS.get(type(value))
     if key is None:
-        raise CelError(f"a map's key can't be a {_celpy_type_name(value)}")
-    make: Callable[[Any], Native] = key
+        raise CelError(f"map keys cannot be of type {celpy_type_name(value)}")
+    make: Callable[[Native], Native] = key
     return make(int(value)) if issubclass(key, int) else make(value)
 
 
 def key_value(key: Native) -> Native:
-    """A map's key as a value of its own."""
+    """Return a map's key as a value."""
     kind = _KEY_VALUES.get(type(key))
     return key if kind is None else kind(int(key))
 
@@ -257,9 +311,11 @@ def _lookup(container: Native, key: Native) -> tuple[bool, Native]:
 
 
 def index(container: Native, key: Native) -> Native:
-    """`container[key]` of a list or a map."""
+    """Return `container[key]` of a list or a map; of an optional one, an optional."""
+    if isinstance(container, OptionalValue):
+        return index_optional(container, key)
     if isinstance(container, celtypes.ListType):
-        plain = from_celpy(key)
+        plain = None if isinstance(key, (list, dict)) else from_celpy(key)
         if isinstance(plain, float) and plain.is_integer():
             plain = int(plain)
         if not isinstance(plain, int) or isinstance(plain, bool):
@@ -271,8 +327,22 @@ def index(container: Native, key: Native) -> Native:
         raise TypeError
     found, value = _lookup(container, key)
     if not found:
-        raise CelError(f"no such key: {from_celpy(key)!r}")
+        raise CelError(f"no such key: {quote(from_celpy(key))}")
     return value
+
+
+def index_optional(container: Native, key: Native) -> OptionalValue:
+    """Return `container[?key]`."""
+    if isinstance(container, OptionalValue):
+        if not container.present:
+            return container
+        container = container.value
+    if isinstance(container, celtypes.MapType):
+        return OptionalValue(*_lookup(container, key))
+    try:
+        return OptionalValue(True, index(container, key))
+    except CelError:
+        return OptionalValue()
 
 
 def _size(value: Native) -> Native:
@@ -284,46 +354,55 @@ def _size(value: Native) -> Native:
 def _to_bytes(value: Native) -> Native:
     if type(value) not in (celtypes.StringType, celtypes.BytesType):
         raise TypeError
+    read_text(_SPEND.get(), value)
     return celtypes.BytesType(value)
 
 
 def _to_timestamp(value: Native) -> Native:
-    if type(value) is celtypes.IntType:
-        return celtypes.TimestampType(_EPOCH + datetime.timedelta(seconds=int(value)))
-    if type(value) is celtypes.StringType:
-        # The library reads more than RFC 3339: a year alone, for one.
-        return celtypes.TimestampType(standard.to_timestamp(str(value)))
-    if type(value) is not celtypes.TimestampType:
+    if type(value) not in (celtypes.IntType, celtypes.StringType, Timestamp):
         raise TypeError
-    return celtypes.TimestampType(value)
+    return to_timestamp(from_celpy(value))
 
 
 def _to_duration(value: Native) -> Native:
-    if type(value) is celtypes.StringType:
-        return celtypes.DurationType(standard.to_duration(str(value)))
-    if type(value) is not celtypes.DurationType:
+    if type(value) not in (celtypes.StringType, Duration):
         raise TypeError
-    return celtypes.DurationType(value)
+    return to_duration(from_celpy(value))
 
 
 def _type(value: Native) -> Native:
-    return TypeValue(type_name(from_celpy(value)))
+    return TypeValue(celpy_type_name(value))
 
 
-def _extension(implementation: extensions.Implementation) -> Function:
-    """A function of the library on cel-python's values."""
+def _library(function: str, signature: str | None = None) -> Implementation:
+    """Return the library's function; it charges the current evaluation."""
+    defined = definition(function)
+    implementation = defined.linked(signature)
+    if not defined.takes_spend:
+        return implementation
+    return lambda *arguments: implementation(_SPEND.get(), *arguments)
+
+
+def _extension(implementation: Implementation) -> Function:
+    """Return a function of the library for cel-python's values."""
     return returning_errors(
-        lambda *arguments: to_celpy(implementation(*(from_celpy(argument) for argument in arguments)))
+        lambda *arguments: _encoded(implementation(*(decoded(argument) for argument in arguments)))
     )
 
 
-def _moving(implementation: extensions.Implementation) -> Function:
-    """A library function that only moves a list's elements: they are not decoded, they may be many."""
+def _encoded(value: Value) -> Native:
+    if isinstance(value, list):
+        _SPEND.get()(value, _DECODE)
+    return to_celpy(value)
+
+
+def _moving(implementation: Implementation) -> Function:
+    """Return a library function that only moves a list's elements, which are not converted."""
     return returning_errors(
         lambda first, *rest: (
-            celtypes.ListType(implementation(first, *(from_celpy(value) for value in rest)))
+            celtypes.ListType(implementation(first, *(decoded(value) for value in rest)))
             if type(first) is celtypes.ListType
-            else to_celpy(implementation(from_celpy(first), *(from_celpy(value) for value in rest)))
+            else to_celpy(implementation(from_celpy(first), *(decoded(value) for value in rest)))
         )
     )
 
@@ -332,8 +411,8 @@ _MOVING = {"reverse", "slice", "flatten", "@sortByAssociatedKeys"}
 
 
 def extension(function: str, signature: str | None) -> Function:
-    """The library's function as cel-python calls it; `signature` is the overload, where there is just one."""
-    implementation = extensions.implementation(function, signature)
+    """Return the library's function for cel-python; `signature` is the overload, if there is just one."""
+    implementation = _library(function, signature)
     return _moving(implementation) if function in _MOVING else _extension(implementation)
 
 
@@ -352,21 +431,15 @@ OPERATORS: dict[str, Function] = {
     "_!=_": returning_errors(lambda first, second: celtypes.BoolType(not _equal(first, second))),
     "_in_": returning_errors(_in),
     "_[_]": returning_errors(index),
+    "_[?_]": returning_errors(index_optional),
     "size": returning_errors(_size),
-    "int": _extension(standard.to_int),
-    "uint": _extension(standard.to_uint),
-    "double": _extension(standard.to_double),
-    "string": _extension(extensions.to_string),
-    "bool": _extension(standard.to_bool),
+    **{name: _extension(_library(name)) for name in ("int", "uint", "double", "string", "bool")},
     "bytes": returning_errors(_to_bytes),
     "timestamp": returning_errors(_to_timestamp),
     "duration": returning_errors(_to_duration),
-    "contains": _extension(standard.implementation("contains")),
-    "startsWith": _extension(standard.implementation("startsWith")),
-    "endsWith": _extension(standard.implementation("endsWith")),
-    "matches": _extension(standard.implementation("matches")),
+    **{name: _extension(_library(name)) for name in ("contains", "startsWith", "endsWith", "matches")},
     "type": returning_errors(_type),
     "dyn": returning_errors(lambda value: value),
-    **{name: _extension(standard.implementation(name)) for name in base_functions if name.startswith("get")},
+    **{name: _extension(_library(name)) for name in base_functions if name.startswith("get")},
 }
-"""What replaces or adds to cel-python's own functions, by their names there."""
+"""Replacements of and additions to cel-python's functions, by name."""

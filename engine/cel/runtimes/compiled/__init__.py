@@ -5,23 +5,23 @@ from __future__ import annotations
 import ast as py
 from collections.abc import Callable, Mapping
 from types import CodeType, TracebackType
-from typing import Any
 
-from engine.cel import types as t
-from engine.cel.budget import Budget
+from engine.cel import celtypes as t
+from engine.cel.budget import Budget, BudgetError
+from engine.cel.celtypes import Kind, ObjectType, Type
 from engine.cel.checker import Checked
-from engine.cel.codegen import Emitter, Read, Writer, name
-from engine.cel.link import FAULTS, link
-from engine.cel.runtime import Native, Program, Scope
-from engine.cel.types import Kind, ObjectType, Type
+from engine.cel.runtimes.codegen import Emitter, Read, Writer, name
+from engine.cel.runtimes.identifiers import EVALUATE, RESOLVE, SPEND
+from engine.cel.runtimes.link import FAULTS, link
+from engine.cel.runtimes.protocol import Native, Program, Scope
 from engine.cel.values import CelError, ObjectValue, Uint, Value, object_class, plain
 
 FILE = "<cel>"
-"""What compiled code gives as its file: the frames whose line numbers are characters of an expression."""
+"""The file name of compiled code, whose line numbers are characters of an expression."""
 
 
 class CompiledRuntime:
-    """Evaluates expressions as compiled Python."""
+    """The default runtime: expressions compiled to Python (`--runtime compiled`)."""
 
     name = "compiled"
 
@@ -30,13 +30,14 @@ class CompiledRuntime:
         self._classes: dict[str, type[ObjectValue]] = {}
 
     def object_class(self, type_name: str) -> type[ObjectValue]:
-        """The class of an object type's values."""
+        """Return the class of an object type's values."""
         if type_name not in self._classes:
-            self._classes[type_name] = object_class(type_name, self.objects[type_name].fields)
+            type_ = self.objects[type_name]
+            self._classes[type_name] = object_class(type_name, type_.fields, declared=type_.declared)
         return self._classes[type_name]
 
     def compile(self, checked: Checked) -> Program:
-        """A program for a checked expression.
+        """Compile a checked expression.
 
         Raises:
             CelError: it is nested too deeply for Python.
@@ -44,28 +45,28 @@ class CompiledRuntime:
         writer = Writer()
 
         def read(global_name: str) -> py.expr:
-            return py.Call(name("resolve"), [py.Constant(global_name)], [])
+            return py.Call(name(RESOLVE), [py.Constant(global_name)], [])
 
         emitter = self.emitter(writer, checked, read)
         try:
             value = emitter.expression()
-            code = self.function("evaluate", ["resolve", "spend"], writer, value)
+            code = self.function(EVALUATE, [RESOLVE, SPEND], writer, value)
         except (RecursionError, SyntaxError, MemoryError):
             raise CelError("nested too deeply to be compiled") from None
         return _CompiledProgram(code)
 
     def emitter(self, writer: Writer, checked: Checked, read: Read) -> Emitter:
-        """What writes an expression."""
-        return Emitter(writer, checked, read, lambda _: True)
+        """Return the compiler of an expression."""
+        return Emitter(writer, checked, read, lambda each: each.startswith("variables."))
 
-    def further_names(self) -> Mapping[str, Any]:
-        """What compiled functions may read besides what the writer names."""
+    def further_names(self) -> Mapping[str, object]:
+        """Return names that compiled functions may read besides the writer's."""
         return {}
 
     def function(
         self, identifier: str, parameters: list[str], writer: Writer, value: py.expr
     ) -> Callable[..., Value]:
-        """The function that a writer has written, which ends by returning `value`."""
+        """Return the function of a writer, which returns `value`."""
         code = compile_module([function_definition(identifier, parameters, writer, value)])
         named = (symbol[1] for symbol in writer.symbols.values() if symbol[0] == "class")
         namespace = link(writer.symbols, {each: self.object_class(each) for each in named}, {})
@@ -75,7 +76,7 @@ class CompiledRuntime:
         return made
 
     def encode(self, value: Value, type_: Type) -> Native:
-        """A plain value with its objects as instances of their types' classes."""
+        """Convert a plain value: objects become instances of their types' classes."""
         if value is None:
             return None
         if type_.kind is Kind.WRAPPER:
@@ -86,26 +87,29 @@ class CompiledRuntime:
             return {key: self.encode(element, type_.value) for key, element in value.items()}
         if type_.kind is Kind.OBJECT and not isinstance(value, ObjectValue):
             fields = self.objects[type_.name].fields
-            made: Any = self.object_class(type_.name)
+            made: Callable[..., ObjectValue] = self.object_class(type_.name)
             return made(*(self.encode(value[field], fields[field].type) for field in fields))
         return Uint(value) if type_ == t.UINT else value
 
     def decode(self, value: Native, type_: Type) -> Value:
-        """A value with its objects as mappings."""
+        """Convert a value to plain Python: objects become mappings."""
         return plain(value)
 
 
 def compile_module(functions: list[py.stmt]) -> CodeType:
-    """The code of some functions."""
+    """Compile functions to a module's code."""
     return compile(py.fix_missing_locations(py.Module(functions, [])), FILE, "exec")
 
 
 def function_definition(function: str, parameters: list[str], writer: Writer, value: py.expr) -> py.stmt:
-    """`def function(parameters): …; return value`."""
+    """Return `def function(parameters): …; return value`."""
     empty = py.parse(f"def {function}({', '.join(parameters)}): pass").body[0]
     assert isinstance(empty, py.FunctionDef)
     empty.body = [*writer.blocks[0].statements, py.Return(value)]
     return empty
+
+
+RUNTIME = CompiledRuntime
 
 
 class _CompiledProgram:
@@ -119,6 +123,10 @@ class _CompiledProgram:
             if error.offset is None:
                 error.offset = _offset(error.__traceback__)
             raise
+        except BudgetError as error:
+            if error.expression is None and error.offset is None:
+                error.offset = _offset(error.__traceback__)
+            raise
         except RecursionError:
             raise CelError("nested too deeply to evaluate") from None
         except FAULTS as error:
@@ -126,7 +134,7 @@ class _CompiledProgram:
 
 
 def _offset(traceback: TracebackType | None) -> int | None:
-    """Where in the expression the innermost frame of compiled code stood."""
+    """Return the character of the expression at which the innermost frame of compiled code was."""
     offset = None
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == FILE:
@@ -138,6 +146,6 @@ def _offset(traceback: TracebackType | None) -> int | None:
 def _message(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"no such key: {error.args[0]!r}"
-    if isinstance(error, TypeError):
+    if isinstance(error, (TypeError, AttributeError)):
         return "no such overload"
     return f"range error: {error}" if isinstance(error, ArithmeticError) else str(error)

@@ -1,0 +1,1 @@
+"""Libraries of functions: each module holds one `LIBRARY` and is discovered."""
