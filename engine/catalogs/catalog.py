@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.cel import types as t
+from engine.base.errors import Path, Place, PolicyError, Problem, near
+from engine.base.memory import Same, recall
+from engine.base.records import field, record
+from engine.catalogs.schema_types import SchemaTypes
+from engine.cel import celtypes as t
+from engine.cel.celtypes import Field, Kind, ObjectType, Substitution, Type, TypeSyntaxError, parse_type
 from engine.cel.checker import CelCheckError, Checked, Environment, check
 from engine.cel.coercion import CoercionError, coerce
-from engine.cel.types import Field, Kind, ObjectType, Substitution, Type, TypeSyntaxError, parse_type
+from engine.cel.parser import NOT_FIELDS
 from engine.cel.values import Value
 from engine.documents import Document
-from engine.errors import Path, Place, PolicyError, Problem, near
-from engine.policy.schema_types import SchemaTypes
-from engine.records import field, record
+
+_ENTRY_KEYS = ("aliases", "fields", "variants")
+"""What an entry has beside its columns."""
+_ANOTHER_NAME = "give it another name: no expression could read it"
 
 
 @record
@@ -101,6 +107,9 @@ class Catalog:
     @property
     def entry_type(self) -> ObjectType:
         """The type of `catalogs.NAME[key]`."""
+        return recall("entry type", Same(self), self._entry_type)
+
+    def _entry_type(self) -> ObjectType:
         words = "".join(part.capitalize() for part in self.name.replace("-", "_").split("_"))
         return ObjectType(f"{words}Entry", self.table_columns, f"An entry of catalog {self.name}.")
 
@@ -119,12 +128,27 @@ def _is_constant(entry: CatalogEntry, name: str, column: Field) -> bool:
     return given and not varies and not isinstance(entry.values.get(name), Computed)
 
 
+def _is_map(cell: Mapping[str, Any], type_: Type) -> bool:
+    """Whether a mapping is a constant of a column of maps, not an expression that computes one."""
+    kind = type_.element.kind if type_.kind is Kind.WRAPPER else type_.kind
+    return kind is Kind.MAP and cell.keys() != {"expression"}
+
+
 def compile_catalog(document: Document, types: SchemaTypes) -> Catalog:
     """The catalog in a document that keeps to its schema.
 
     Raises:
         PolicyError: every fault, each with its place.
     """
+    return recall("catalog", Same(document), lambda: _compile(document, types))
+
+
+def catalog_environment(document: Document, types: SchemaTypes) -> Environment:
+    """Return what the expressions of a catalog's cells may read, for editors; the catalog may be faulty."""
+    return _CatalogCompiler(document, types).compile_environment()
+
+
+def _compile(document: Document, types: SchemaTypes) -> Catalog:
     compiler = _CatalogCompiler(document, types)
     catalog = compiler.compile()
     if compiler.problems:
@@ -138,6 +162,8 @@ class _CatalogCompiler:
         self.value: dict[str, Any] = document.value
         self.types = types
         self.problems: list[Problem] = []
+        self.defaults: Mapping[str, Value] = {}
+        """The values of columns that entries may leave out and that are not null there."""
 
     def problem(self, message: str, path: Path, hint: str | None = None, *, key: bool = False) -> None:
         place = self.document.place(path, key=key)
@@ -152,8 +178,10 @@ class _CatalogCompiler:
                 f"unknown type '{describes}'", ("describes", "type"), near(describes, self.types.named)
             )
             describes = None
+        self.reserved()
         fields = {name: self.column(("fields", name), nullable=True) for name in value.get("fields", {})}
         columns = {name: self.column(("columns", name)) for name in value["columns"]}
+        self.defaults = self.column_defaults(columns)
         environment = self.environment(describes, by, fields, columns)
         entries = {name: self.entry(name, fields, columns, environment) for name in value["entries"]}
         return Catalog(
@@ -174,6 +202,26 @@ class _CatalogCompiler:
             aliases=self.aliases(),
             identifies=self.identifies(),
         )
+
+    def compile_environment(self) -> Environment:
+        """Return what the expressions of cells may read."""
+        describes = self.value.get("describes", {})
+        fields = {name: self.column(("fields", name), nullable=True) for name in self.value.get("fields", {})}
+        return self.environment(describes.get("type"), describes.get("by"), fields, {})
+
+    def reserved(self) -> None:
+        """Note names that couldn't be read, or that mean something else in an entry."""
+        if self.value["name"] in NOT_FIELDS:
+            self.problem(f"'{self.value['name']}' is a reserved word of CEL", ("name",), _ANOTHER_NAME)
+        for section in ("fields", "columns"):
+            for name in self.value.get(section, {}):
+                if name in NOT_FIELDS:
+                    message = f"'{name}' is a reserved word of CEL"
+                    self.problem(message, (section, name), _ANOTHER_NAME, key=True)
+        for name in _ENTRY_KEYS:
+            if name in self.value["columns"]:
+                message = f"'{name}' means something else in an entry"
+                self.problem(message, ("columns", name), "give it another name", key=True)
 
     def identifies(self) -> Identifies | None:
         """What is found by name; its two fields must be text that may be missing."""
@@ -229,7 +277,23 @@ class _CatalogCompiler:
             return Field(t.DYN)
         if nullable or column.get("optional", False):
             type_ = t.wrapper_of(type_)
-        return Field(type_, column.get("description", ""))
+        return Field(type_, column.get("description", ""), column.get("unit", ""))
+
+    def column_defaults(self, columns: Mapping[str, Field]) -> dict[str, Value]:
+        """The constants that stand for what entries leave out."""
+        defaults: dict[str, Value] = {}
+        for name, column in self.value["columns"].items():
+            if "default" not in column:
+                continue
+            if column.get("optional", False):
+                hint = "an entry may leave out a column that has a default: drop 'optional'"
+                self.problem(
+                    f"column '{name}' is optional and has a default", ("columns", name), hint, key=True
+                )
+            defaults[name] = self.constant(
+                column["default"], ("columns", name, "default"), columns[name].type
+            )
+        return defaults
 
     def entry(
         self, name: str, fields: Mapping[str, Field], columns: Mapping[str, Field], environment: Environment
@@ -246,11 +310,12 @@ class _CatalogCompiler:
                 self.problem(
                     f"unknown field '{field_name}'", (*path, "fields", position), near(field_name, known)
                 )
-        values = self.row(entry, path, columns, environment, skip=("aliases", "fields", "variants"))
+        row = self.row(entry, path, columns, environment, skip=_ENTRY_KEYS)
+        values = {**self.defaults, **row}
         variants = self.variants(entry, path, columns, environment)
         for column_name, column in columns.items():
-            if column_name in entry or column.type.kind is Kind.WRAPPER:
-                continue  # given, though perhaps wrongly, or optional
+            if column_name in entry or column_name in self.defaults or column.type.kind is Kind.WRAPPER:
+                continue  # given, though perhaps wrongly, or may be left out
             if not variants or not all(column_name in row for row in variants.values.values()):
                 self.problem(
                     f"entry '{name}' has no {column_name}", path, column.description or None, key=True
@@ -290,7 +355,7 @@ class _CatalogCompiler:
                 self.problem(
                     f"unknown column '{name}'", (*path, name), near(name, [*columns, *skip]), key=True
                 )
-            elif isinstance(cell, dict):
+            elif isinstance(cell, dict) and not _is_map(cell, columns[name].type):
                 computed = self.computed(cell, (*path, name), columns[name].type, environment)
                 if computed is not None:
                     values[name] = computed

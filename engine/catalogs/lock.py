@@ -5,10 +5,21 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from engine.base.errors import DocumentError, Place, Problem
+from engine.base.records import record
+from engine.catalogs.store import (
+    KIND_FOLDERS,
+    LONGEST_FILE,
+    entries_in,
+    part_files,
+    read_parts,
+    read_policy_document,
+)
+from engine.catalogs.table_files import table_files
 from engine.documents import Document, check_schema, read_document
-from engine.errors import DocumentError, Place, Problem
-from engine.policy.store import read_policy_document
-from engine.records import record
+from engine.documents.buffers import buffer
+from engine.documents.confined import is_below
+from engine.documents.writing import write_whole
 
 LOCK = "policies.lock"
 _HEAD = """\
@@ -42,12 +53,14 @@ def read_lock(folder: Path) -> Locked:
 
 
 def write_lock(lock: Locked, digests: dict[str, str]) -> None:
-    """Write a folder's lock with these digests."""
+    """Write a folder's lock with these digests.
+
+    Raises:
+        DocumentError: it can't be written; the old lock is as it was.
+    """
     lines = [f"  {name}: {digest}\n" for name, digest in sorted(digests.items())]
     text = _HEAD + "files:" + (f"\n{''.join(lines)}" if lines else " {}\n")
-    part = lock.folder / f"{LOCK}.part"
-    part.write_text(text, encoding="utf-8")
-    part.replace(lock.folder / LOCK)
+    write_whole(lock.folder / LOCK, text)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -57,17 +70,34 @@ def digests(folder: Path) -> dict[str, str]:
         DocumentError: one can't be read, or breaks its schema.
     """
     found: dict[str, str] = {}
-    for path in [*folder.glob("*/*.yaml"), *folder.glob("catalog/*/*.yaml")]:
-        if path.parent == folder / "catalog" or path.name.endswith("_test.yaml"):
-            continue
-        read_policy_document(str(path), "catalog" if path.parts[-3] == "catalog" else "policy")
-        found[path.relative_to(folder).as_posix()] = file_digest(path)
+    for kind in KIND_FOLDERS:
+        for entry in entries_in(str(folder), kind):
+            path = Path(entry.path)
+            if path.is_dir():
+                document = read_parts(entry.path, kind)
+                files = [Path(each) for each in part_files(entry.path)]
+            else:
+                document = read_policy_document(entry.path, kind)
+                files = [path]
+            files += table_paths(document, path)
+            found |= {file.relative_to(folder).as_posix(): file_digest(file) for file in files}
     return found
+
+
+def table_paths(document: Document, path: Path) -> list[Path]:
+    """Return the CSV files that a policy's tables read; `path` is its file, or the folder of its parts."""
+    folder = path if path.is_dir() else path.parent
+    paths = (folder / name for name in table_files(document.value))
+    return [each for each in dict.fromkeys(paths) if each.is_file() and is_below(each, folder)]
 
 
 def file_digest(path: Path) -> str:
     """`sha256:…` of a file's bytes, line ends made those of Unix."""
-    data = path.read_bytes().replace(b"\r\n", b"\n")
+    data = buffer(path)
+    if data is None:
+        with path.open("rb") as file:
+            data = file.read(LONGEST_FILE + 1)
+    data = data.replace(b"\r\n", b"\n")
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
@@ -76,7 +106,7 @@ def changed(lock: Locked) -> list[Problem]:
     problems = []
     for name, digest in lock.digests.items():
         path = lock.folder / name
-        if path.is_file():
+        if path.is_file() and is_below(path, lock.folder):  # nothing else may be looked at, or shown
             problems += [] if file_digest(path) == digest else [has_changed(path)]
             continue
         assert lock.document is not None
@@ -84,11 +114,15 @@ def changed(lock: Locked) -> list[Problem]:
         problems.append(
             Problem(f"{name} was released, and is gone", place, "a released version stays", code="E110")
         )
+    for folder in sorted({str(Path(name).parent) for name in lock.digests}):
+        for file in part_files(str(lock.folder / folder)):
+            if Path(file).relative_to(lock.folder).as_posix() not in lock.digests:
+                problems.append(has_changed(Path(file)))
     return problems
 
 
 def has_changed(path: Path) -> Problem:
-    """What is said of a locked file that is another now."""
+    """Return the problem of a released file that has changed."""
     try:
         place = read_document(path).place(("version",))
     except DocumentError:

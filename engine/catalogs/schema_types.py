@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
-from engine.cel import types as t
-from engine.cel.types import Field, ObjectType, Type
+from engine.base.records import field, record
+from engine.cel import celtypes as t
+from engine.cel.celtypes import Field, ObjectType, Type
 from engine.documents.quick import load_schema
-from engine.records import record
+
+if TYPE_CHECKING:
+    from engine.documents.json_schema import Schema
 
 _SCALARS = {"string": t.STRING, "integer": t.INT, "number": t.DOUBLE, "boolean": t.BOOL}
 
@@ -20,14 +23,16 @@ class SchemaTypes:
 
     named: Mapping[str, Type]
     objects: Mapping[str, ObjectType]
+    units: Mapping[str, str] = field(default_factory=dict)
+    """The units of declared types that state one, by name."""
 
 
 @cache
 def schema_types() -> SchemaTypes:
     """The types that the schema defines."""
-    definitions: dict[str, Any] = load_schema("types")["$defs"]
+    definitions = load_schema("types")["$defs"]
     named = {
-        name: t.object_type(name) if definition["type"] == "object" else _SCALARS[definition["type"]]
+        name: t.object_type(name) if definition["type"] == "object" else _type(definition, {})
         for name, definition in definitions.items()
     }
     objects = {
@@ -38,14 +43,14 @@ def schema_types() -> SchemaTypes:
     return SchemaTypes(named, objects)
 
 
-def _fields(definition: Mapping[str, Any], named: Mapping[str, Type]) -> dict[str, Field]:
+def _fields(definition: Schema, named: Mapping[str, Type]) -> dict[str, Field]:
     return {
-        name: Field(_type(schema, named), schema.get("description", ""))
+        name: Field(_type(schema, named), schema.get("description", ""), schema.get("x-unit", ""))
         for name, schema in definition["properties"].items()
     }
 
 
-def _type(schema: Mapping[str, Any], named: Mapping[str, Type]) -> Type:
+def _type(schema: Schema, named: Mapping[str, Type]) -> Type:
     if "$ref" in schema:
         return named[schema["$ref"].rpartition("/")[2]]
     kind = schema["type"]
