@@ -1,12 +1,13 @@
-"""Policies and catalogs: found in folders, read with positions, checked, compiled.
+"""Policies from documents to checked, compiled rules.
 
 A policy that comes compiled from the cache needs few of these modules: names are imported when they are used.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from engine.base.lazy import face
 
 if TYPE_CHECKING:
     from engine.policy.compiled import (
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
         Expression,
         Input,
     )
-    from engine.policy.compiler import compile_policy
+    from engine.policy.compiler import compile_faulty, compile_policy
+    from engine.policy.overlays import settings_document
     from engine.policy.signature import BuilderSignature, Parameter
-    from engine.policy.store import Entry, PolicyStore
 
 __all__ = [
     "BuilderSignature",
@@ -27,26 +28,22 @@ __all__ = [
     "CompiledPolicy",
     "CompiledRule",
     "CompiledVariable",
-    "Entry",
     "Expression",
     "Input",
     "Parameter",
-    "PolicyStore",
+    "compile_faulty",
     "compile_policy",
+    "settings_document",
 ]
 
-_MODULES = {
-    "BuilderSignature": "signature",
-    "Parameter": "signature",
-    "Entry": "store",
-    "PolicyStore": "store",
-    "compile_policy": "compiler",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'engine.policy' has no attribute {name!r}")
-    module = importlib.import_module(f"engine.policy.{_MODULES.get(name, 'compiled')}")
-    value = globals()[name] = getattr(module, name)
-    return value
+if not TYPE_CHECKING:  # type checkers would take every name for exported
+    __getattr__, __dir__ = face(
+        __name__,
+        {
+            "compiled": "CompiledMatch CompiledPolicy CompiledRule CompiledVariable Expression Input",
+            "compiler": "compile_faulty compile_policy",
+            "overlays": "settings_document",
+            "signature": "BuilderSignature Parameter",
+        },
+        "checks compiled imports sites starts table_cells table_domains units",
+    )

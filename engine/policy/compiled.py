@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Literal
 
+from engine.base.errors import Path, Place
+from engine.base.records import field, record
+from engine.catalogs.catalog import Catalog
+from engine.cel.celtypes import BOOL, DOUBLE, INT, STRING, Kind, ObjectType, Type
 from engine.cel.checker import Checked
-from engine.cel.types import ObjectType, Type
 from engine.documents import Document
-from engine.errors import Path, Place
-from engine.policy.catalog import Catalog
-from engine.records import field, record
+
+if TYPE_CHECKING:
+    from engine.base.jsontypes import Json
+    from engine.cel.values import Value
+    from engine.policy.table_cells import Column, Test
+
+Reads = tuple[tuple[Literal["policy", "library", "catalog"], str], ...]
+"""Kind and reference of documents that a policy is composed of."""
 
 
 @record(eq=False)
@@ -26,6 +34,12 @@ class Expression:
         """The expression as it is written, folded to one line."""
         return " ".join(self.checked.text.split())
 
+    @property
+    def is_generated(self) -> bool:
+        """True if it is written out for the policy, as objectives are; its text is in no file."""
+        document, path = self.document.origin(self.path)
+        return document is not self.document and document.at(path) != self.checked.text
+
     def place(self, offset: int | None = None) -> Place:
         """The place of a character of the expression; of where it begins without one."""
         start = self.checked.root.start if offset is None else offset
@@ -40,6 +54,7 @@ class CompiledVariable:
     expression: Expression
     description: str = ""
     shadows_itself: bool = False
+    unit: str = ""
 
 
 @record
@@ -66,16 +81,34 @@ class Score:
     id: str
     expression: Expression
     description: str = ""
+    label: Expression | None = None
+    """Its name in traces, where that depends on the objective; empty if the objective's list has ended."""
 
 
 @record
 class Remedy:
-    """A change of the request, and the values to try."""
+    """A change of the request, the values to try, and what the request has instead of them."""
 
     id: str
     change: str
     values: Expression
+    asked: Expression | None = None
+    text: str = ""
+    asked_text: str = ""
     description: str = ""
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """Its expressions: the values, and what was asked for."""
+        return (self.values,) if self.asked is None else (self.values, self.asked)
+
+
+@record
+class Negotiation:
+    """How far a refusal is followed up beyond single changes: whole numbers as expressions."""
+
+    most_candidates: Expression
+    most_combinations: Expression
 
 
 @record
@@ -92,6 +125,26 @@ class CompiledSearch:
     scores: tuple[Score, ...]
     results: Mapping[str, Expression]
     remedies: tuple[Remedy, ...]
+    negotiation: Negotiation | None = None
+    lazy: bool = False
+    """Evaluate only what decides: each score only where those before it tie with the best candidate's."""
+
+
+@record
+class CompiledTable:
+    """The decision table that a rule's matches are written out from.
+
+    `tests` has one test for each of the tested columns, by row in the order of the matches; `rows` are the
+    rows' numbers in the table.
+    """
+
+    path: Path
+    hit: str
+    columns: tuple[Column, ...]
+    tests: tuple[tuple[Test, ...], ...]
+    rows: tuple[int, ...]
+    results: tuple[tuple[str, ...], ...]
+    """The results of each row as CEL."""
 
 
 @record
@@ -101,6 +154,9 @@ class CompiledRule:
     id: str
     variables: Mapping[str, CompiledVariable]
     matches: tuple[CompiledMatch, ...]
+    table: CompiledTable | None = None
+    collects: tuple[CompiledMatch, ...] = ()
+    """The matches whose outputs a rule that aggregates collects; its variables evaluate them."""
 
 
 @record
@@ -112,9 +168,20 @@ class Input:
     type_name: str
     description: str = ""
     optional: bool = False
-    """A request may leave it out: all of its fields are null then."""
+    """A request may leave it out: it is null then, or a record without fields."""
+    default: Json = None
+    """The value where a request leaves it out; None where it has none."""
     auto: CompiledPolicy | None = None
     """What chooses the value where a request says `auto`."""
+    unit: str = ""
+
+    @property
+    def absent(self) -> Json:
+        """The value where a request leaves it out."""
+        return {} if self.type.kind is Kind.OBJECT else None
+
+
+_PLAIN = (BOOL, INT, DOUBLE, STRING)
 
 
 @record
@@ -122,10 +189,24 @@ class Constant:
     """A constant with its type."""
 
     name: str
-    value: Any
+    value: Value
     type: Type
     unit: str = ""
     description: str = ""
+    document: Document | None = field(default=None, compare=False, repr=False)
+    """The library that declares it; None for the policy's own."""
+    path: Path = ()
+
+    @property
+    def is_table(self) -> bool:
+        """True of rows of a table: a list of objects."""
+        return self.type.kind is Kind.LIST and self.type.element.kind is Kind.OBJECT
+
+    @property
+    def is_plain(self) -> bool:
+        """True of what YAML has notations of: an int, a double, text, a bool, a list of these or of rows."""
+        type_ = self.type.element if self.type.kind is Kind.LIST else self.type
+        return type_ in _PLAIN or (type_.kind is Kind.DYN and self.value == []) or self.is_table
 
 
 @record
@@ -145,6 +226,22 @@ class CompiledPolicy:
     outcome: Literal["plan", "value"]
     output_type: Type | None = None
     """The type of its outputs; None where it gives plans."""
+    reads: Reads = ()
+    """Kind and reference of the documents that it is composed of, beside its own."""
+    libraries: Mapping[str, Document] = field(default_factory=dict)
+    """The libraries that it uses, by name and version."""
+
+    def constant_place(self, name: str, *, value: bool = False) -> Place:
+        """Return the place of a constant, or of its value: in the policy's file, or in its library's."""
+        document, path = self.constant_origin(name)
+        return document.place((*path, "value") if value else path, key=not value)
+
+    def constant_origin(self, name: str) -> tuple[Document, Path]:
+        """Return the document that declares a constant, and the constant's path in it."""
+        constant = self.constants[name]
+        if constant.document is not None:
+            return constant.document, constant.path
+        return self.document, ("constants", name)
 
 
 @record
@@ -163,7 +260,12 @@ class Use:
 
 def uses(policy: CompiledPolicy) -> Iterator[Use]:
     """All expressions of a policy, nested rules' too, in the order of the file."""
-    return _uses(policy.rule)
+    return rule_uses(policy.rule)
+
+
+def rule_uses(rule: CompiledRule) -> Iterator[Use]:
+    """Yield all expressions of a rule, those of nested rules and candidates too, in the order of the file."""
+    return _uses(rule)
 
 
 def _uses(rule: CompiledRule) -> Iterator[Use]:
@@ -193,6 +295,19 @@ def _search_uses(match: CompiledMatch, search: CompiledSearch, rule: CompiledRul
         yield Use(f"{match.id}: result.{name}", expression, search.rule, match)
     for remedy in search.remedies:
         yield Use(f"{match.id}: remedy {remedy.id}", remedy.values, rule, match)
+        if remedy.asked is not None:
+            yield Use(f"{match.id}: remedy {remedy.id} asked", remedy.asked, rule, match)
+    if search.negotiation is not None:
+        yield Use(f"{match.id}: most_candidates", search.negotiation.most_candidates, rule, match)
+        yield Use(f"{match.id}: most_combinations", search.negotiation.most_combinations, rule, match)
+
+
+def collected(matches: Iterable[CompiledMatch]) -> Iterator[CompiledMatch]:
+    """Yield matches, and those of rules nested in them."""
+    for match in matches:
+        yield match
+        if match.rule is not None:
+            yield from collected(match.rule.matches)
 
 
 def rules(rule: CompiledRule) -> Iterator[CompiledRule]:

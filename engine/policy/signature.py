@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.records import field, record
+from engine.base.records import field, record
 
 
 @record
@@ -14,6 +14,7 @@ class Parameter:
     type: str
     description: str
     required: bool = True
+    unit: str = ""
 
 
 @record

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from engine.errors import Problem
+from engine.base.errors import Problem
+from engine.base.records import record
 from engine.policy.compiled import CompiledPolicy
-from engine.records import record
 
 Severity = Literal["error", "warning"]
 

@@ -1,8 +1,8 @@
-"""A document doesn't keep to its schema.
+"""A document violates its schema.
 
-A field that the schema doesn't know is most often a misspelt one, which would have no effect; a missing or
-mistyped one leaves open what is meant. `schemas/policy.schema.json` says what there is; an editor that
-reads the `yaml-language-server` line offers it while you type.
+An unknown field is usually a typo, and would have no effect. A missing field or one of the wrong type leaves
+the meaning open. `schemas/policy.schema.json` defines all fields; an editor that supports the
+`yaml-language-server` line completes them as you type.
 """
 
 from __future__ import annotations

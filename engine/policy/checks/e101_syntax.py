@@ -1,7 +1,7 @@
-"""An expression is not CEL.
+"""An expression is not valid CEL.
 
-The caret is where the parser could not go on. Mind that YAML has a say first: a colon and a blank inside of
-an unquoted expression end it, `# …` is a comment, and `!x` unquoted is a tag.
+The caret marks where the parser stopped. YAML is parsed first: in an unquoted expression, a colon followed by
+a space ends it, `# …` is a comment, and a leading `!x` is a tag.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""An expression reads a name that nothing declares.
+"""An expression reads an undeclared name.
 
-Inputs are declared under `inputs`, constants are read as `constants.NAME`, variables as `variables.NAME`,
-catalogs, which are listed under `catalogs`, as `catalogs.NAME`.
+Declare inputs under `inputs`; read constants as `constants.NAME`, variables as `variables.NAME`, and catalogs
+listed under `catalogs` as `catalogs.NAME`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A value of a type has no such field.
+"""A type has no such field.
 
-Types come from `schemas/types.schema.json`; a catalog that describes a type adds its fields and columns, if
-the policy lists it under `catalogs`.
+Types are defined in `schemas/types.schema.json`. A catalog that describes a type adds its fields and columns
+if the policy lists it under `catalogs`.
 """
 
 from __future__ import annotations

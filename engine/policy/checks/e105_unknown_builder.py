@@ -1,7 +1,6 @@
-"""A plan names a builder that doesn't exist.
+"""A plan names an unknown builder.
 
-Builders are the few functions of the engine that turn arguments into a plan; `docs/writing-policies.md`
-lists them.
+Builders turn evaluated arguments into a plan; `docs/writing-policies.md` lists them.
 """
 
 from __future__ import annotations

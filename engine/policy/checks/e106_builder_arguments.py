@@ -1,6 +1,6 @@
-"""A builder lacks an argument, or is given one that it doesn't have.
+"""A builder lacks an argument, or receives an unknown one.
 
-What a builder doesn't take would silently have no effect, so it is refused.
+An unknown argument would have no effect, so it is rejected.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Two things of one kind have one name.
+"""Two things of one kind share a name.
 
-The second would hide the first, or a decision's match id would mean either. This goes for match ids in the
-whole policy, for variables of one rule, for inputs and catalogs, and for names that already mean something
-in CEL.
+The second would hide the first, or a decision's match id would be ambiguous. This covers match ids in the
+whole policy, variables of one rule, inputs, catalogs, and names that already have a meaning in CEL.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Two documents have one name and version.
+"""Two documents have the same name and version.
 
-Which of them decides would depend on the order of folders. A shipped policy may be hidden by one of your
-own folder: that is what folders in front of the shipped ones are for, and is no fault.
+Which of them decides would depend on the order of folders. A policy in your own folder may override a shipped
+one: your folders take precedence, and that is not reported.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A released version is not what it was when it was released.
+"""A released version was changed.
 
-Decisions name the version that made them; a version that changes makes them lie. `engine policies lock`
-writes the digests of all versions to `policies.lock`, and whoever changes, renames or removes one of them
-later is told here. Make a new file with a new version; only a version that nobody has used yet may be
-locked anew, with `engine policies lock --force`.
+Decisions name the version that made them, so a version must never change. `engine policies lock` writes
+the digests of all versions to `policies.lock`; afterwards, a change, a new name or a removal is
+reported. Create a new file with a new version. Re-lock with `engine policies lock --force` only if
+nobody has used the version.
 """
 
 from __future__ import annotations

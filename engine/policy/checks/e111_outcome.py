@@ -1,7 +1,7 @@
-"""A match leads to nothing, to two things, or to another kind of thing than its neighbours.
+"""A match has no outcome, two outcomes, or another kind than its neighbors.
 
-A match has just one of `plan`, `output` and `rule`. All matches of a policy make plans, or all give outputs
-of one type, so that whoever reads a decision knows what to expect.
+A match has exactly one of `plan`, `output` and `rule`. All matches of a policy make plans, or all return
+outputs of one type, so that readers of a decision know what to expect.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A catalog is missing or faulty.
+"""A catalog is missing or invalid.
 
-Without the catalog's columns most expressions of the policy would seem wrong too, so they are looked at
-only when the catalog is right.
+Without the catalog's columns most expressions of the policy would be reported too, so they are checked only
+once the catalog is valid.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The policy named by `auto` can't choose the input.
+"""The policy named by `auto` cannot choose the input.
 
-It must exist, have no faults, give outputs of the input's type, and read nothing but other inputs of the
-same names and types.
+It must exist, be valid, return outputs of the input's type, and read only inputs of the same names and types.
 """
 
 from __future__ import annotations

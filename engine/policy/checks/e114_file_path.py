@@ -1,7 +1,7 @@
-"""A file's name and version are not those of its path.
+"""A document's name and version differ from its path.
 
-A reference like `sharding@1.0.0` is found by its path, `sharding/1.0.0.yaml`; a document that says
-otherwise would be found under a name that it doesn't have.
+A reference such as `sharding@1.0.0` is resolved by path, `sharding/1.0.0.yaml`. A document with another name
+would be found under a name that it does not have.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""A property that a suite states does not hold.
+"""An assertion of a suite does not hold.
 
-Under `assert`, a suite states what must hold for all requests. `engine check --prove` has the SMT solver
-z3 look for a request for which it doesn't, and found one. Either the policy or the statement is wrong.
-Lists are beyond the solver: what is computed from them is taken to have any value, so look whether the
-values that it found can come about.
+Under `assert`, a suite states what must hold for all requests. `engine check --prove` asks the SMT solver z3
+for a counterexample, and it found one. Either the policy or the assertion is wrong. The solver does not model
+lists: values computed from them are unconstrained, so check whether the counterexample can occur.
 """
 
 from __future__ import annotations

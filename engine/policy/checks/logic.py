@@ -8,13 +8,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from engine.cel import ast
-from engine.cel import types as t
+from engine.base.records import field, record
+from engine.cel import celtypes as t
+from engine.cel import syntax as ast
 from engine.cel.checker import Checked
 from engine.cel.unparse import unparse
-from engine.records import field, record
+from engine.cel.values import Uint
+
+if TYPE_CHECKING:
+    from engine.cel.values import Value
+
+
+class Effort:
+    """How much more may be looked at, in comparisons of conditions; then nothing more is shown.
+
+    Which of many conditions imply each other takes quadratic time; alternatives in alternatives take more.
+    """
+
+    def __init__(self, looks: int = 200_000) -> None:
+        self.looks = looks
+
+    def spent(self, looks: int = 1) -> bool:
+        """True once all is spent, these included."""
+        self.looks -= looks
+        return self.looks < 0
+
 
 _FLIPPED = {"_<_": "_>_", "_<=_": "_>=_", "_>_": "_<_", "_>=_": "_<=_", "_==_": "_==_", "_!=_": "_!=_"}
 _NEGATED = {"_<_": "_>=_", "_<=_": "_>_", "_>_": "_<=_", "_>=_": "_<_", "_==_": "_!=_", "_!=_": "_==_"}
@@ -35,12 +55,14 @@ class Condition:
     operator: str = ""
     number: float | int | None = None
     whole: bool = False
+    size: int = field(default=1, compare=False)
+    """Terms and choices in it."""
 
     def negation(self) -> Condition:
         """The condition that holds just where this one doesn't."""
         if self.kind in ("and", "or"):
             other = "or" if self.kind == "and" else "and"
-            return Condition(other, tuple(part.negation() for part in self.parts))
+            return Condition(other, tuple(part.negation() for part in self.parts), size=self.size)
         if self.operator:
             return Condition(
                 "term",
@@ -52,13 +74,13 @@ class Condition:
         return Condition("term", text=self.text, negated=not self.negated)
 
 
-def condition(checked: Checked, constants: Mapping[str, Any]) -> Condition:
+def condition(checked: Checked, constants: Mapping[str, Value]) -> Condition:
     """The tree of a checked condition; `constants` are the policy's, by name."""
     return _Reader(checked, constants).read(checked.root)
 
 
 class _Reader:
-    def __init__(self, checked: Checked, constants: Mapping[str, Any]) -> None:
+    def __init__(self, checked: Checked, constants: Mapping[str, Value]) -> None:
         self.checked = checked
         self.constants = constants
 
@@ -66,11 +88,13 @@ class _Reader:
         call = self.checked.calls.get(node)
         if call is not None and call.function in ("_&&_", "_||_"):
             kind = "and" if call.function == "_&&_" else "or"
-            return Condition(kind, tuple(self.flat(kind, map(self.read, call.arguments))))
+            parts = tuple(self.flat(kind, map(self.read, call.arguments)))
+            return Condition(kind, parts, size=1 + sum(part.size for part in parts))
         if call is not None and call.function == "!_":
             return self.read(call.arguments[0]).negation()
         if call is not None and call.function in _FLIPPED:
-            return self.comparison(call.function, *call.arguments) or self.term(node)
+            compared = self.comparison(call.function, *call.arguments)
+            return compared or self.order(call.function, *call.arguments)
         return self.term(node)
 
     def flat(self, kind: str, parts: Iterable[Condition]) -> Iterator[Condition]:
@@ -90,16 +114,28 @@ class _Reader:
         whole = type_ != t.DOUBLE
         return Condition("term", text=self.text(other), operator=operator, number=number, whole=whole)
 
+    def order(self, operator: str, left: ast.Node, right: ast.Node) -> Condition:
+        """Return a comparison of two expressions: `<` or `==` of them, or its negation."""
+        first, second = self.text(left), self.text(right)
+        if operator in ("_==_", "_!=_"):
+            first, second = sorted((first, second))
+            return Condition("term", text=f"{first} == {second}", negated=operator == "_!=_")
+        if operator in ("_>_", "_<=_"):
+            first, second = second, first
+        return Condition("term", text=f"{first} < {second}", negated=operator in ("_>=_", "_<=_"))
+
     def term(self, node: ast.Node) -> Condition:
         return Condition("term", text=self.text(node))
 
     def number(self, node: ast.Node) -> float | int | None:
         """The number that a literal or a constant is."""
-        value: Any = None
+        value: Value = None
         if isinstance(node, ast.Literal):
             value = node.value
         elif self.checked.names.get(node, "").startswith("constants."):
             value = self.constants[self.checked.names[node].partition(".")[2]]
+        if isinstance(value, Uint):
+            return int(value)
         return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
     def text(self, node: ast.Node) -> str:
@@ -107,22 +143,29 @@ class _Reader:
         return unparse(self.checked.part(node), lambda _: None) if number is None else repr(number)
 
 
-def implies(given: Condition, wanted: Condition) -> bool:
+def implies(given: Condition, wanted: Condition, effort: Effort) -> bool:
     """Whether `wanted` surely holds wherever `given` does."""
+    if effort.spent(given.size + wanted.size):  # they may be compared, and turned into their negations
+        return False
     if given.kind == "or":
-        return all(implies(part, wanted) for part in given.parts)
+        return all(implies(part, wanted, effort) for part in given.parts)
     if wanted.kind == "and":
-        return all(implies(given, part) for part in wanted.parts)
+        return all(implies(given, part, effort) for part in wanted.parts)
     if wanted.kind == "or":
-        return any(implies(given, part) for part in wanted.parts) or excluded([given, wanted.negation()])
+        return any(implies(given, part, effort) for part in wanted.parts) or excluded(
+            [given, wanted.negation()], effort
+        )
     facts = given.parts if given.kind == "and" else (given,)
     if any(fact == wanted for fact in facts) or (wanted.text == "true" and not wanted.negated):
         return True
-    return excluded([given, wanted.negation()])
+    return excluded([given, wanted.negation()], effort)
 
 
-def excluded(conditions: Iterable[Condition]) -> bool:
+def excluded(conditions: Iterable[Condition], effort: Effort) -> bool:
     """Whether the conditions surely never hold together."""
+    conditions = tuple(conditions)
+    if effort.spent(sum(each.size for each in conditions)):
+        return False
     terms: list[Condition] = []
     choices: list[Condition] = []
     for each in conditions:
@@ -131,11 +174,12 @@ def excluded(conditions: Iterable[Condition]) -> bool:
     if _contradict(terms):
         return True
     # Of a choice, every way must be shut; one choice at a time is enough for what people write.
-    return any(all(excluded([*terms, part]) for part in choice.parts) for choice in choices)
+    return any(all(excluded([*terms, part], effort) for part in choice.parts) for choice in choices)
 
 
 def _contradict(terms: list[Condition]) -> bool:
     ranges: dict[str, _Range] = {}
+    seen = {(term.text, term.negated) for term in terms if not term.operator}
     for term in terms:
         if term.operator:
             known = ranges.setdefault(term.text, _Range())
@@ -145,7 +189,7 @@ def _contradict(terms: list[Condition]) -> bool:
         elif term.text in ("true", "false"):
             if (term.text == "true") is term.negated:
                 return True
-        elif term.negation() in terms:
+        elif (term.text, not term.negated) in seen:
             return True
     return False
 

@@ -1,13 +1,13 @@
-"""A constant that no expression reads.
+"""A constant is never used.
 
-Somebody will tune it at night and nothing will change. Remove it, or read it where its number now stands.
+It looks tunable but has no effect. Remove it, or use it where its number is written now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.errors import Problem
+from engine.base.errors import Problem
 from engine.policy.checks.check import Check
 from engine.policy.compiled import CompiledPolicy, uses
 
@@ -18,7 +18,7 @@ def find(policy: CompiledPolicy) -> Iterator[Problem]:
     for name in policy.constants:
         if f"constants.{name}" not in read:
             path = ("constants", name)
-            place = policy.document.place(path, key=True)
+            place = policy.constant_place(name)
             yield Problem(f"constant '{name}' is never read", place, path=path, at_key=True)
 
 

@@ -1,17 +1,18 @@
-"""A variable that nothing reads.
+"""A variable is never used.
 
-It is never evaluated, so it does no harm, but whoever reads the policy looks for what it does. A variable
-that is only read by unused ones is unused too.
+It is never evaluated, but readers of the policy look for its effect. A variable that only unused
+variables read is unused too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from engine.errors import Path, Problem
+from engine.base.errors import Path, Problem
+from engine.base.records import replace
 from engine.policy.checks.check import Check
 from engine.policy.compiled import CompiledMatch, CompiledPolicy, CompiledRule, CompiledSearch, Expression
-from engine.records import replace
 
 
 def find(policy: CompiledPolicy) -> Iterator[Problem]:
@@ -27,16 +28,26 @@ def _in_rule(policy: CompiledPolicy, rule: CompiledRule, path: Path) -> Iterator
         if name in rule.variables and name not in needed:
             needed.add(name)
             waiting += _reads(rule.variables[name].expression)
-    names = [each["name"] for each in _at(policy, path).get("variables", ())]
+    places = dict(_declared(_at(policy, path).get("variables", []), (*path, "variables")))
     for name in rule.variables:
-        if name not in needed:
-            own = (*path, "variables", names.index(name), "name")
-            yield Problem(f"variable '{name}' is never read", policy.document.place(own), path=own)
+        if name not in needed and name in places:  # not a library's: those that are unused are left out
+            own = (*places[name], "name")
+            noun = "column" if "." in name else "variable"
+            yield Problem(f"{noun} '{name}' is never read", policy.document.place(own), path=own)
     for match in rule.matches:
         if match.rule is not None:
             yield from _in_rule(policy, match.rule, (*match.path, "rule"))
         if match.search is not None:
             yield from _in_search(policy, match, match.search)
+
+
+def _declared(variables: list[dict[str, Any]], path: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the variables of a rule, and the columns of lists of records, with where they are declared."""
+    for position, variable in enumerate(variables):
+        own: Path = (*path, position)
+        yield variable["name"], own
+        for number, column in enumerate(variable.get("columns", ())):
+            yield f"{variable['name']}.{column['name']}", (*own, "columns", number)
 
 
 def _in_search(policy: CompiledPolicy, match: CompiledMatch, search: CompiledSearch) -> Iterator[Problem]:
@@ -58,7 +69,10 @@ def _needed_by_matches(rule: CompiledRule) -> Iterator[str]:
                 yield from _reads(expression)
         if match.search is not None:
             for each in match.search.remedies:
-                yield from _reads(each.values)
+                for expression in each.expressions:
+                    yield from _reads(expression)
+            if (bounds := match.search.negotiation) is not None:
+                yield from (*_reads(bounds.most_candidates), *_reads(bounds.most_combinations))
             for expression in _said_of(match.search).values():
                 yield from _reads(expression)
             yield from _needed_by_matches(match.search.rule)
@@ -79,7 +93,7 @@ def _reads(expression: Expression) -> Iterator[str]:
             yield variable
 
 
-def _at(policy: CompiledPolicy, path: Path) -> dict[str, list[dict[str, str]]]:
+def _at(policy: CompiledPolicy, path: Path) -> dict[str, list[dict[str, Any]]]:
     value = policy.document.value
     for step in path:
         value = value[step]

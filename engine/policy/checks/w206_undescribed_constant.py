@@ -1,14 +1,14 @@
-"""A constant without a description, or a number without a unit.
+"""A constant has no description, or a number has no unit.
 
-Constants are what people change. What it is for, and whether 100 is GB/s or Gbit/s, must stand beside it.
-A number that has no dimension has the unit `ratio`, `count`, or what is counted.
+Constants are what people change. Their purpose, and whether 100 means GB/s or Gbit/s, must be stated.
+The unit of a dimensionless number is `ratio`, `count`, or what it counts. [Units](../units.md)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.errors import Problem
+from engine.base.errors import Problem
 from engine.policy.checks.check import Check
 from engine.policy.compiled import CompiledPolicy
 
@@ -24,7 +24,7 @@ def find(policy: CompiledPolicy) -> Iterator[Problem]:
         ]
         if lacking:
             path = ("constants", name)
-            place = policy.document.place(path, key=True)
+            place = policy.constant_place(name)
             yield Problem(
                 f"constant '{name}' has no {' and no '.join(lacking)}", place, path=path, at_key=True
             )

@@ -1,6 +1,6 @@
 """Doubles are compared with `==` or `!=`.
 
-0.1 + 0.2 is not 0.3: two ways to compute a number seldom end in the very same double, so such a condition
+0.1 + 0.2 is not 0.3: two ways to compute a number rarely give exactly the same double, so such a condition
 holds by accident. Compare with `<` and `>`, or with a tolerance: `math.abs(a - b) < constants.tolerance`.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.cel import types as t
-from engine.errors import Problem
+from engine.base.errors import Problem
+from engine.cel import celtypes as t
 from engine.policy.checks.check import Check
 from engine.policy.compiled import CompiledPolicy, uses
 
