@@ -1,16 +1,24 @@
-"""Plans: their types, the builders that make them, the validator that warns."""
+"""Plans: their types, the builders, the validator, and the functions on layers that expressions may call."""
 
-from engine.plan.builders import BUILDERS, Builder, signatures
-from engine.plan.errors import BuilderError
-from engine.plan.types import Estimates, Plan, Shard, ShardDevice, Strategy
-from engine.plan.validator import device_memory, with_warnings
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.base.lazy import face
+from engine.cel.library import add_library
+
+if TYPE_CHECKING:
+    from engine.plan.builders import BUILDERS, signatures
+    from engine.plan.errors import BuilderError
+    from engine.plan.plan import Estimates, Plan, SearchEffort, Shard, ShardDevice, Strategy
+    from engine.plan.validator import device_memory, with_warnings
 
 __all__ = [
     "BUILDERS",
-    "Builder",
     "BuilderError",
     "Estimates",
     "Plan",
+    "SearchEffort",
     "Shard",
     "ShardDevice",
     "Strategy",
@@ -18,3 +26,17 @@ __all__ = [
     "signatures",
     "with_warnings",
 ]
+
+if not TYPE_CHECKING:  # type checkers would take every name for exported
+    __getattr__, __dir__ = face(
+        __name__,
+        {
+            "builders": "BUILDERS signatures",
+            "errors": "BuilderError",
+            "plan": "Estimates Plan SearchEffort Shard ShardDevice Strategy",
+            "validator": "device_memory with_warnings",
+        },
+        "dicts search",
+    )
+
+add_library("engine.plan.layers")

@@ -1,17 +1,17 @@
-"""Why a plan could not run as it stands. It warns; it never changes the plan."""
+"""Warnings about a plan that could not run. The validator never changes the plan."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.base.quantities import format_bytes
 from engine.inventory import Inventory
-from engine.plan.types import Plan, Shard, ShardDevice
-from engine.quantities import format_bytes
+from engine.plan.plan import Plan, Shard, ShardDevice
 
 
 def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:
-    """The same plan with what is wrong with it as warnings."""
-    warnings = _of_devices_apart(plan.shards) if plan.shards else None
+    """Return the plan with warnings about what would keep it from running."""
+    warnings = _separate_device_warnings(plan.shards) if plan.shards else None
     if warnings is None:
         warnings = list(_warnings(plan, inventory))
     elif plan.strategy.kind == "pipeline_parallel":
@@ -20,19 +20,19 @@ def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:
         return plan
     # Not `replace`: in a batch, half of all plans come by here.
     return Plan(
-        plan.strategy,
-        plan.shards,
-        plan.total_memory_bytes,
-        plan.estimated_tokens_per_sec,
-        plan.fits_in_memory,
-        (*warnings, *plan.warnings),
-        plan.estimates,
-        plan.explanation,
+        strategy=plan.strategy,
+        shards=plan.shards,
+        total_memory_bytes=plan.total_memory_bytes,
+        estimated_tokens_per_sec=plan.estimated_tokens_per_sec,
+        fits_in_memory=plan.fits_in_memory,
+        warnings=(*warnings, *plan.warnings),
+        estimates=plan.estimates,
+        explanation=plan.explanation,
     )
 
 
-def _of_devices_apart(shards: tuple[Shard, ...]) -> list[str] | None:
-    """The warnings where each shard has a device of its own, of the inventory; None where one hasn't."""
+def _separate_device_warnings(shards: tuple[Shard, ...]) -> list[str] | None:
+    """Return the warnings if every shard has its own device of the inventory; None if one has not."""
     warnings: list[str] = []
     taken: set[int] = set()
     for shard in shards:
@@ -61,7 +61,7 @@ def _warnings(plan: Plan, inventory: Inventory | None) -> Iterator[str]:
 
 
 def _by_device(shards: tuple[Shard, ...]) -> dict[object, list[Shard]]:
-    """Shards by the device that they are on, in the order of their first shard."""
+    """Group shards by device, in the order of their first shard."""
     devices: dict[object, list[Shard]] = {}
     for shard in shards:
         device = shard.device
@@ -73,7 +73,7 @@ def _by_device(shards: tuple[Shard, ...]) -> dict[object, list[Shard]]:
 
 
 def device_memory(device: ShardDevice, inventory: Inventory | None) -> int | None:
-    """A device's bytes; of one that a policy named by kind, those of the first of that kind."""
+    """Return a device's memory in bytes; if a policy named it by kind, that of the first of its kind."""
     if device.index is not None or inventory is None:
         return device.memory_bytes
     alike = (d.memory_bytes for d in inventory.devices if d.kind == device.kind and d.available)

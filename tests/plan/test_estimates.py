@@ -78,8 +78,9 @@ def requests(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
 @given(requests())
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_the_arithmetic(drawn: tuple[str, dict[str, Any]]) -> None:
     name, asked = drawn
     plan = POLICY.decide(engine.Request.from_dict(asked), remedies=False).plan
@@ -116,8 +117,9 @@ def test_the_arithmetic(drawn: tuple[str, dict[str, Any]]) -> None:
 CONTEXT = 131072
 
 
+@pytest.mark.slow
 @given(requests())
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_the_longest_request_has_room_and_a_longer_one_has_not(drawn: tuple[str, dict[str, Any]]) -> None:
     """Nine tenths of a device are filled; of what 8,192 tokens leave nine tenths count, in steps of 1,024."""
     name, asked = drawn

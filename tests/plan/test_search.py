@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import engine
-from engine.decide import Policy
-from engine.decision import Decision
+from engine.decide.decision import Decision
+from engine.decide.policy import Policy
 from tests.conftest import examples
 
 POLICY = engine.load_policy("sharding@2")
@@ -118,8 +118,9 @@ def shape(decision: Decision) -> Any:
     return strategy, kinds
 
 
+@pytest.mark.slow
 @given(requests())
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_every_plan_can_run(asked: dict[str, Any]) -> None:
     decision = decide(asked)
     plan = decision.plan
@@ -169,6 +170,7 @@ def test_every_plan_can_run(asked: dict[str, Any]) -> None:
     assert plan.warnings == ()
 
 
+@pytest.mark.slow
 @given(requests(), st.randoms(use_true_random=False))
 @settings(max_examples=examples(100), deadline=None)
 def test_numbering_does_not_matter(asked: dict[str, Any], random: Any) -> None:
@@ -180,8 +182,9 @@ def test_numbering_does_not_matter(asked: dict[str, Any], random: Any) -> None:
     assert decide(asked).to_dict() == decide(asked).to_dict()
 
 
+@pytest.mark.slow
 @given(requests(), st.data())
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_more_is_never_worse(asked: dict[str, Any], data: st.DataObject) -> None:
     asked = {**asked, "serving": {**asked["serving"], "objective": "latency"}}
     before = decide(asked).plan
@@ -205,6 +208,7 @@ def test_more_is_never_worse(asked: dict[str, Any], data: st.DataObject) -> None
     assert times[1] <= times[0] * (1 + 1e-9)
 
 
+@pytest.mark.slow
 @given(requests(most=4))
 @settings(max_examples=examples(60), deadline=None)
 def test_the_search_equals_brute_force(asked: dict[str, Any]) -> None:
@@ -249,6 +253,7 @@ def test_the_search_equals_brute_force(asked: dict[str, Any]) -> None:
     assert worth(found) == pytest.approx(max(map(worth, rest)), rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["cel-python", "cel-cpp"])
 @given(asked=requests(most=3))
 @settings(max_examples=examples(10), deadline=None)

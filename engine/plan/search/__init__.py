@@ -1,1 +1,1 @@
-"""The builder `search`: candidates, judged by a policy; the best of those that it allows."""
+"""The search for a layout: enumerate candidates, let the policy filter and score them, keep the best."""

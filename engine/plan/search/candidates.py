@@ -1,158 +1,387 @@
-"""All ways to split a model over devices: equal ones by every degree, unequal ones as one pipeline."""
+"""Enumerate candidates: homogeneous devices by every degree, heterogeneous ones as one pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import combinations, pairwise, product
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate, chain, combinations, compress, pairwise, product, repeat
 from math import prod
-from typing import Any
+from typing import NamedTuple
 
-from engine.plan.search.judging import Degrees
-from engine.plan.search.topology import Alike, Group
-from engine.records import record
+from engine.cel.values import Value
+from engine.plan.search.grain import Grain, thin
+from engine.plan.search.judging import ATTENTION, DATA, EXPERT, Degrees
+from engine.plan.search.topology import ArrangedGroups, DeviceGroup, Group
+
+Fields = dict[str, Value]
+"""The fields of a stage, as expressions read them."""
 
 _EVERY_REPLICA = 64
-"""Up to so many replicas each number is tried; beyond, twice as many each time, and all."""
+"""Up to this many replicas every number is tried; beyond, powers of two of it, and all."""
 _MOST_SPLITS = 300
-"""Ways to make one pipeline of several kinds, of which all are tried; of more, the roomiest devices first."""
+"""Choices for one uneven pipeline up to which all are tried; of more, devices with the most memory first."""
 _MOST_KINDS_COMBINED = 5
-"""Kinds of devices of which all mixtures are tried; of more, pairs and the whole."""
+"""Device groups up to which all mixtures are tried; of more, pairs and the whole."""
 
 
-@record(eq=False)
+FIELDS = (
+    *("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel", "attention_data_parallel"),
+    *("replicas", "devices", "kinds", "alike", "nodes", "tensor_nodes", "expert_nodes"),
+    *("fabric", "fabric_gbs", "hops", "node_hops", "stages"),
+)
+"""The fields that expressions read of a candidate, in the order of its values: the degrees first."""
+
+
 class Candidate:
-    """Degrees, and the groups of slots of each replica, one a stage."""
+    """A layout: its degrees, and for each replica a group of slots per stage.
 
-    kinds: tuple[Alike, ...]
-    degrees: Degrees
-    replicas: Sequence[Sequence[Group]]
-    fields: dict[str, Any]
-    """As expressions read it."""
+    Args:
+        kinds: its device groups.
+        values: what expressions read, in the order of `FIELDS`.
+        source: the replicas of which it has the first, or the stages of its only one.
+    """
+
+    __slots__ = ("kinds", "source", "values")
+
+    def __init__(
+        self, kinds: tuple[DeviceGroup, ...], values: tuple[Value, ...], source: Replicas | Sequence[Group]
+    ) -> None:
+        self.kinds = kinds
+        self.values = values
+        self.source = source
+
+    @property
+    def degrees(self) -> Degrees:
+        """Its parallel degrees."""
+        return Degrees(*self.values[:5])
+
+    @property
+    def ranks(self) -> int:
+        """Devices of all replicas."""
+        ranks: int = self.values[6]
+        return ranks
+
+    @property
+    def stages(self) -> list[Fields]:
+        """Runs of equal stages."""
+        stages: list[Fields] = self.values[-1]
+        return stages
+
+    @property
+    def replicas(self) -> Iterator[Sequence[Group]]:
+        """The groups of each replica."""
+        packed = self.source.packed if isinstance(self.source, Replicas) else self.source
+        size = self.degrees.pipeline_parallel
+        for replica in range(self.degrees.data_parallel):
+            yield packed[replica * size : (replica + 1) * size]
 
     @property
     def devices(self) -> str:
-        """The kinds of its devices, for people."""
+        """The names of its device groups, for people."""
         return " + ".join(kind.name for kind in self.kinds)
 
 
 class Limits:
-    """Which degrees are tried: those of a list that has some, else all up to what there is."""
+    """The degrees to try: the pinned ones, else all up to what the devices allow.
 
-    def __init__(self, given: Sequence[Sequence[int] | None], layers: int, experts: int) -> None:
-        self.given = [sorted(set(degrees)) if degrees else None for degrees in given]
+    Args:
+        pinned: for each of `DEGREES` the degrees to try; None or empty for all.
+        layers: layers of the model.
+        experts: routed experts of a layer.
+        shared: whether only some of the data-parallel ranks may share one set of routed experts; if not, all
+            of them do wherever expert parallel is used.
+        single: allow only one instance: one replica, or ranks that all share one set of routed experts.
+    """
+
+    def __init__(
+        self,
+        pinned: Mapping[str, Sequence[int] | None],
+        layers: int,
+        experts: int,
+        *,
+        shared: bool = False,
+        single: bool = False,
+    ) -> None:
+        self._pinned = {name: sorted(set(degrees)) for name, degrees in pinned.items() if degrees}
         self.layers = layers
         self.experts = experts
+        self.shared = shared
+        self.single = single
+        self._attention: dict[int, Sequence[int]] = {}
+        self._expert: dict[int, Sequence[int]] = {}
 
-    def degrees(self, which: int, most: int) -> Sequence[int]:
-        """Those of that kind of parallelism, up to `most`."""
-        listed = self.given[which]
-        return range(1, most + 1) if listed is None else [each for each in listed if 1 <= each <= most]
+    def is_pinned(self, name: str) -> bool:
+        """True if the degrees of that parallelism are listed."""
+        return name in self._pinned
 
-    def allow(self, which: int, degree: int) -> bool:
-        """Whether that degree is one to try."""
-        listed = self.given[which]
-        return listed is None or degree in listed
+    def degrees(self, name: str, most: int) -> Sequence[int]:
+        """Return the degrees of that parallelism, up to `most`."""
+        pinned = self._pinned.get(name)
+        return range(1, most + 1) if pinned is None else [degree for degree in pinned if 1 <= degree <= most]
+
+    def allow(self, name: str, degree: int) -> bool:
+        """True if that degree is one to try."""
+        pinned = self._pinned.get(name)
+        return pinned is None or degree in pinned
 
     def replica_degrees(self, most: int) -> Sequence[int]:
-        """Numbers of replicas: of many, not each one, but the most there can be."""
-        listed = self.degrees(2, most)
-        if self.given[2] is not None or most <= _EVERY_REPLICA:
-            return listed
+        """Return the numbers of replicas to try: every small one, some larger ones, and the largest."""
+        if self.single and not (self.experts and self.shared):
+            most = 1
+        degrees = self.degrees(DATA, most)
+        if self.is_pinned(DATA) or most <= _EVERY_REPLICA:
+            return degrees
         doubled = [_EVERY_REPLICA << power for power in range(1, (most // _EVERY_REPLICA).bit_length())]
-        return [*range(1, _EVERY_REPLICA + 1), *(each for each in doubled if each < most), most]
+        return [*range(1, _EVERY_REPLICA + 1), *(count for count in doubled if count < most), most]
+
+    def attention_degrees(self, data: int) -> Sequence[int]:
+        """Return how many data-parallel ranks may share routed experts: every divisor of their number."""
+        known = self._attention.get(data)
+        if known is None:
+            possible = [1]
+            if self.experts and self.shared:
+                possible += [degree for degree in range(2, data + 1) if data % degree == 0]
+            if self.single:
+                possible = [degree for degree in possible if degree == data]
+            known = self._attention[data] = [degree for degree in possible if self.allow(ATTENTION, degree)]
+        return known
 
     def expert_degrees(self, ranks: int) -> Sequence[int]:
-        """1, and for a model with experts whatever divides the ranks of all replicas."""
-        if not self.experts:
-            most: list[int] = [1]
-        else:
-            most = [each for each in range(1, min(ranks, self.experts) + 1) if ranks % each == 0]
-        listed = self.given[3]
-        return most if listed is None else [each for each in most if each in listed]
+        """Return 1, and for a model with experts every divisor of the ranks that share them."""
+        most = min(ranks, self.experts) if self.experts else 1
+        known = self._expert.get(ranks)
+        if known is None:
+            possible = [degree for degree in range(1, most + 1) if ranks % degree == 0]
+            known = self._expert[ranks] = [degree for degree in possible if self.allow(EXPERT, degree)]
+        return known
 
 
 class Replicas:
-    """The replicas of equal devices at one tensor and pipeline degree, the best first.
+    """The replicas of homogeneous devices at one tensor and pipeline degree, the best connected first.
 
-    What is asked of the first `n` of them is added up once for all `n`.
+    The facts of the first `n` of them are added up once for all `n`, and only as far as they are needed.
     """
 
-    def __init__(self, kind: Alike, tensor: int, pipeline: int) -> None:
+    def __init__(self, kind: DeviceGroup, tensor: int, pipeline: int) -> None:
         self.kind = kind
+        self.kinds = (kind,)
         self.tensor = tensor
         self.pipeline = pipeline
-        self.replicas = _packed(kind.groups(tensor), pipeline)
-        self.facts: list[dict[str, Any]] = []
-        nodes: set[str] = set()
-        fact = {"nodes": 1, "tensor_nodes": 1, "fabric": "", "fabric_gbs": None, "hops": 0, "node_hops": 0}
-        level, budget = -1, None
-        for replica in self.replicas:
-            level, fact = _worse(fact, level, replica)
-            least = min(group.budget for group in replica)
-            budget = least if budget is None else min(budget, least)
-            nodes |= {node for group in replica for node in group.nodes}
-            self.facts.append({**fact, "expert_nodes": len(nodes), "budget": budget})
+        self.count = len(kind.groups(tensor)) // pipeline
+        """Replicas that the devices hold."""
+        self._spans: dict[tuple[int, int], int] = {}
 
-    def candidate(self, data: int, expert: int) -> Candidate:
-        """Of that many replicas."""
-        facts = self.facts[data - 1]
-        stages = [_stage(self.kind, facts["budget"], *run) for run in _runs(self.pipeline)]
-        degrees = (self.tensor, self.pipeline, data, expert)
-        fields = _fields(degrees, facts, stages, (self.kind,))
-        return Candidate((self.kind,), degrees, self.replicas[:data], fields)
+    @cached_property
+    def packed(self) -> Sequence[Group]:
+        """The groups, one replica after the other."""
+        if self.pipeline == 1:
+            return self.kind.groups(self.tensor)
+        return _packed(self.kind.arranged(self.tensor), self.pipeline)
+
+    @cached_property
+    def _adding(self) -> _UniformFacts | _OtherFacts:
+        arranged = self.kind.arranged(self.tensor)
+        if arranged.uniform:
+            return _UniformFacts(arranged, self.pipeline)
+        return _OtherFacts(_add_up(_parts(self.packed, self.pipeline)))
+
+    def facts(self, data: int) -> _Facts:
+        """Return the facts of the first `data` replicas."""
+        if data == self.pipeline == 1:  # most tensor degrees fail for one replica already
+            return next(_add_up([self.packed[:1]]))
+        return self._adding.of(data)
+
+    def candidate(self, data: int, expert: int, attention: int | None = None) -> Candidate:
+        """Return the candidate of the first `data` replicas.
+
+        Args:
+            data: data-parallel ranks.
+            expert: the expert parallel degree.
+            attention: data-parallel ranks that share routed experts; None for all if there is any expert
+                parallelism.
+        """
+        facts = self.facts(data)
+        expert_nodes = facts.expert_nodes
+        if attention is None:
+            attention = data if expert > 1 else 1
+        elif attention == 1:
+            expert_nodes = facts.nodes
+        elif attention < data:
+            expert_nodes = self._nodes_of_sets(data, attention)
+        known = self.kind.stages
+        stages = known.get((facts.budget, self.pipeline))
+        if stages is None:
+            stages = [_stage(self.kind, facts.budget, *run) for run in _runs(self.pipeline)]
+            known[facts.budget, self.pipeline] = stages
+        tensor, pipeline = self.tensor, self.pipeline
+        values = (
+            *(tensor, pipeline, data, expert, attention, data // attention, tensor * pipeline * data, 1, 1),
+            *(facts.nodes, facts.tensor_nodes, expert_nodes, facts.fabric, facts.fabric_gbs),
+            *(facts.hops, facts.node_hops, stages),
+        )
+        return Candidate(self.kinds, values, self)
+
+    def _nodes_of_sets(self, data: int, attention: int) -> int:
+        """Return the most nodes that one set of routed experts spans."""
+        key = (data, attention)
+        if key not in self._spans:
+            size = attention * self.pipeline
+            sets = _parts(self.packed[: data * self.pipeline], size)
+            spans = [{node for group in each for node in group.nodes} for each in sets]
+            self._spans[key] = max(map(len, spans))
+        return self._spans[key]
 
 
-def _worse(fact: dict[str, Any], level: int, replica: Sequence[Group]) -> tuple[int, dict[str, Any]]:
-    """The facts of some replicas with one more."""
-    worst = max(replica, key=lambda group: group.level)
-    rates = [group.gbs for group in replica if group.level == worst.level]
-    same_node = sum(_near(a, b) for a, b in pairwise(replica))
-    steps = len(replica) - 1
-    known = [rate for rate in rates if rate is not None]
-    gbs = min(known) if len(known) == len(rates) else None
-    if level > worst.level:
-        fabric, gbs = fact["fabric"], fact["fabric_gbs"]
-    elif level == worst.level:
-        fabric = fact["fabric"]
-        gbs = None if gbs is None or fact["fabric_gbs"] is None else min(gbs, fact["fabric_gbs"])
-    else:
-        fabric = worst.fabric
-    return max(level, worst.level), {
-        "nodes": max(fact["nodes"], len({node for group in replica for node in group.nodes})),
-        "tensor_nodes": max(fact["tensor_nodes"], *(len(group.nodes) for group in replica)),
-        "fabric": fabric,
-        "fabric_gbs": gbs,
-        "hops": max(fact["hops"], same_node),
-        "node_hops": max(fact["node_hops"], steps - same_node),
-    }
+class _Facts(NamedTuple):
+    """Facts of some replicas together; those of the network are of the worst replica."""
+
+    fabric: str
+    fabric_gbs: float | None
+    nodes: int
+    tensor_nodes: int
+    expert_nodes: int
+    hops: int
+    node_hops: int
+    budget: int
+
+
+def _parts(groups: Sequence[Group], size: int) -> Iterator[Sequence[Group]]:
+    """Yield the groups, `size` at a time."""
+    return (groups[start : start + size] for start in range(0, len(groups) - size + 1, size))
+
+
+class _OtherFacts:
+    """Facts of the first replicas, added up as far as they are needed."""
+
+    def __init__(self, adding: Iterator[_Facts]) -> None:
+        self._adding = adding
+        self._known: list[_Facts] = []
+
+    def of(self, data: int) -> _Facts:
+        """Return the facts of the first `data` replicas."""
+        while len(self._known) < data:
+            self._known.append(next(self._adding))
+        return self._known[data - 1]
+
+
+class _UniformFacts:
+    """Facts of the first replicas of uniform groups, which differ only in their nodes."""
+
+    def __init__(self, arranged: ArrangedGroups, size: int) -> None:
+        self._size = size
+        first = arranged.groups[0]
+        self._base = _Facts(first.fabric, first.gbs, 1, 1, 1, size - 1, 0, first.budget)
+        whole = [count // size for count in arranged.counts]
+        self._ends = list(accumulate(filter(None, whole)))
+        """How many replicas are within the first node, the first two, and so on, of those that hold one."""
+        self._within = self._ends[-1] if self._ends else 0
+        self._arranged, self._whole = arranged, whole
+        self._over = _OtherFacts(self._over_nodes())
+
+    def of(self, data: int) -> _Facts:
+        """Return the facts of the first `data` replicas."""
+        if data > self._within:
+            return self._over.of(data - self._within)
+        nodes = bisect_left(self._ends, data) + 1
+        if nodes != self._base.expert_nodes:
+            self._base = self._base._replace(expert_nodes=nodes)
+        return self._base
+
+    def _over_nodes(self) -> Iterator[_Facts]:
+        """Yield the facts of all replicas within nodes and of one more over nodes, of two more, and so on."""
+        base, size = self._base, self._size
+        names, counts = self._arranged.nodes, self._arranged.counts
+        rest = [count % size for count in counts]
+        left = names if set(rest) == {1} else [*chain.from_iterable(map(repeat, names, rest))]
+        nodes = set(compress(names, self._whole))
+        most, hops, node_hops = 1, base.hops if nodes else 0, 0
+        for start in range(0, len(left) - size + 1, size):
+            own = set(left[start : start + size])
+            nodes |= own
+            distinct = len(own)  # what is left of a node is in one piece
+            most = max(most, distinct)
+            hops = max(hops, size - distinct)
+            node_hops = max(node_hops, distinct - 1)
+            yield _Facts(base.fabric, base.fabric_gbs, most, 1, len(nodes), hops, node_hops, base.budget)
+
+
+def _add_up(replicas: Iterable[Sequence[Group]]) -> Iterator[_Facts]:
+    """Yield the facts of the first replica, of the first two, and so on."""
+    level, fabric, fabric_gbs = -1, "", None
+    most_nodes = most_tensor_nodes = 1
+    most_hops = most_node_hops = 0
+    all_nodes: set[str] = set()
+    budget = None
+    for replica in replicas:
+        if len(replica) == 1:
+            (worst,) = replica
+            gbs, nodes, same_node = worst.gbs, worst.nodes, 0
+        else:
+            worst = max(replica, key=_level)
+            rates = [group.gbs for group in replica if group.level == worst.level]
+            known = [rate for rate in rates if rate is not None]
+            gbs = min(known) if len(known) == len(rates) else None
+            nodes = replica[0].nodes.union(*[group.nodes for group in replica])
+            same_node = sum([_near(a, b) for a, b in pairwise(replica)])
+        if worst.level > level:
+            level, fabric, fabric_gbs = worst.level, worst.fabric, gbs
+        elif worst.level == level:
+            fabric_gbs = None if gbs is None or fabric_gbs is None else min(gbs, fabric_gbs)
+        most_nodes = max(most_nodes, len(nodes))
+        most_hops = max(most_hops, same_node)
+        most_node_hops = max(most_node_hops, len(replica) - 1 - same_node)
+        all_nodes |= nodes
+        for group in replica:
+            most_tensor_nodes = max(most_tensor_nodes, len(group.nodes))
+            budget = group.budget if budget is None else min(budget, group.budget)
+        assert budget is not None
+        yield _Facts(
+            fabric=fabric,
+            fabric_gbs=fabric_gbs,
+            nodes=most_nodes,
+            tensor_nodes=most_tensor_nodes,
+            expert_nodes=len(all_nodes),
+            hops=most_hops,
+            node_hops=most_node_hops,
+            budget=budget,
+        )
+
+
+def _level(group: Group) -> int:
+    return group.level
 
 
 def _near(a: Group, b: Group) -> bool:
-    """Whether the step from a group to the next stays within a node."""
+    """True if the step from one group to the next stays within a node."""
     return a.slots[-1].node == b.slots[0].node
 
 
-def _packed(groups: Sequence[Group], size: int) -> list[list[Group]]:
-    """Replicas of that many groups, within nodes as far as that goes, the best joined first."""
-    if size == 1:
-        return [[group] for group in groups]
-    by_node: dict[frozenset[str], list[Group]] = {}
-    for group in groups:
-        by_node.setdefault(group.nodes, []).append(group)
-    packed: list[list[Group]] = []
+def _packed(arranged: ArrangedGroups, size: int) -> Sequence[Group]:
+    """Return the groups of replicas of that many, one after the other.
+
+    Replicas are within nodes where possible, the best connected first.
+    """
+    packed: list[Group] = []
     left: list[Group] = []
-    for own in by_node.values():
+    for own in arranged.by_node.values():
         whole = len(own) - len(own) % size
-        packed += [own[start : start + size] for start in range(0, whole, size)]
+        packed += own[:whole]
         left += own[whole:]
+    if arranged.uniform:
+        return packed + left[: len(left) - len(left) % size]
     left.sort(key=lambda group: (group.level, group.order))
-    packed += [left[start : start + size] for start in range(0, len(left) - size + 1, size)]
-    packed.sort(key=lambda replica: max(group.level for group in replica))
-    return [sorted(replica, key=lambda group: group.order) for replica in packed]
+    replicas = [*_parts(packed, size), *_parts(left, size)]
+    replicas.sort(key=lambda replica: max([group.level for group in replica]))
+    return [group for replica in replicas for group in sorted(replica, key=_order)]
+
+
+def _order(group: Group) -> int:
+    return group.order
 
 
 def _runs(pipeline: int) -> Iterator[tuple[int, bool, bool]]:
-    """Stages of equal devices that are described alike: how many, and whether they are first or last."""
+    """Yield runs of equal stages: how many, and whether they are the first or the last."""
     if pipeline == 1:
         yield 1, True, True
         return
@@ -162,9 +391,9 @@ def _runs(pipeline: int) -> Iterator[tuple[int, bool, bool]]:
     yield 1, False, True
 
 
-def _stage(kind: Alike, budget: int, count: int, first: bool, last: bool) -> dict[str, Any]:
+def _stage(kind: DeviceGroup, budget: int, count: int, first: bool, last: bool) -> Fields:
     return {
-        "device": kind.device,
+        "device": kind.device.value,
         "alike": kind.number,
         "budget_bytes": budget,
         "count": count,
@@ -173,83 +402,63 @@ def _stage(kind: Alike, budget: int, count: int, first: bool, last: bool) -> dic
     }
 
 
-def _fields(
-    degrees: Degrees, facts: dict[str, Any], stages: list[dict[str, Any]], kinds: Sequence[Alike]
-) -> dict[str, Any]:
-    tensor, pipeline, data, expert = degrees
-    return {
-        "tensor_parallel": tensor,
-        "pipeline_parallel": pipeline,
-        "data_parallel": data,
-        "expert_parallel": expert,
-        "devices": tensor * pipeline * data,
-        "kinds": len({_kind(kind) for kind in kinds}),
-        "alike": len(kinds),
-        "nodes": facts["nodes"],
-        "tensor_nodes": facts["tensor_nodes"],
-        "expert_nodes": facts["expert_nodes"],
-        "fabric": facts["fabric"],
-        "fabric_gbs": facts["fabric_gbs"],
-        "hops": facts["hops"],
-        "node_hops": facts["node_hops"],
-        "stages": stages,
-    }
+def mixtures(
+    kinds: Sequence[DeviceGroup], most_pairs: int | None
+) -> list[tuple[int, tuple[DeviceGroup, ...]]]:
+    """Return sets of device groups for uneven pipelines; also of one group, if its memory is uneven.
 
-
-def _kind(kind: Alike) -> Any:
-    device = kind.device
-    return device["kind"] if isinstance(device, dict) else device.kind
-
-
-def mixtures(kinds: Sequence[Alike]) -> Iterator[tuple[Alike, ...]]:
-    """Sets of kinds of devices over which a pipeline may be uneven; also of one, with uneven room."""
+    Each comes with its number among all. Of many groups, pairs with the least memory come last, at most
+    `most_pairs` of them.
+    """
     few = len(kinds) <= _MOST_KINDS_COMBINED
-    for size in range(1, len(kinds) + 1):
-        if few or size in (1, 2, len(kinds)):
-            for chosen in combinations(kinds, size):
-                if size > 1 or chosen[0].uneven:
-                    yield chosen
+    sizes = [size for size in range(1, len(kinds) + 1) if few or size in (1, 2, len(kinds))]
+    sets = [chosen for size in sizes for chosen in combinations(kinds, size) if size > 1 or chosen[0].uneven]
+    numbered = list(enumerate(sets))
+    if few:
+        return numbered
+    pairs = [each for each in numbered if len(each[1]) == 2]
+    pairs.sort(key=lambda each: -sum(kind.capacity for kind in each[1]))
+    return [each for each in numbered if len(each[1]) != 2] + pairs[:most_pairs]
 
 
-Chosen = list[tuple[Group, Alike]]
+Chosen = list[tuple[Group, DeviceGroup]]
 
 
-def splits(kinds: tuple[Alike, ...], tensor: int) -> Iterator[Chosen]:
-    """Groups for one pipeline, of each kind at least one: so many of each place, those with the most room.
+def splits(kinds: tuple[DeviceGroup, ...], tensor: int, grain: Grain) -> Iterator[tuple[int, Chosen]]:
+    """Yield choices of stages for one pipeline, at least one per device group, most memory first.
 
-    The first is one of each kind, the best joined. Where there are too many ways, just those that take the
-    groups with the most room.
+    Each comes with its number among all. Number 0 is one of each, the best connected. If there are too many
+    choices, only those that take the stages with the most memory.
     """
     if all(kind.groups(tensor) for kind in kinds):
-        yield [(min(kind.groups(tensor), key=_roomy), kind) for kind in kinds]
+        yield 0, [(min(kind.groups(tensor), key=_roomy), kind) for kind in kinds]
     groups = [(group, kind) for kind in kinds for group in sorted(kind.groups(tensor), key=_roomy)]
-    sorts: dict[tuple[int, Any], Chosen] = {}
+    sorts: dict[tuple[int, tuple[str | None, int | None]], Chosen] = {}
     for group, kind in groups:
         sorts.setdefault((kind.number, group.slots[0].place), []).append((group, kind))
     if prod(len(sort) + 1 for sort in sorts.values()) <= _MOST_SPLITS:
-        for counts in product(*(range(len(sort) + 1) for sort in sorts.values())):
-            parts = zip(sorts.values(), counts, strict=True)
+        ways = list(product(*(range(len(sort) + 1) for sort in sorts.values())))
+        for way in thin(range(1, len(ways) + 1), grain):
+            parts = zip(sorts.values(), ways[way - 1], strict=True)
             chosen = [each for sort, count in parts for each in sort[:count]]
             if len({kind.number for _, kind in chosen}) == len(kinds):
-                yield chosen
+                yield way, chosen
         return
     groups.sort(key=lambda each: (_roomy(each[0]), each[1].number))
-    for count in range(len(kinds), len(groups) + 1):
+    for count in thin(range(len(kinds), len(groups) + 1), grain):
         if len({kind.number for _, kind in groups[:count]}) == len(kinds):
-            yield groups[:count]
+            yield count, groups[:count]
 
 
-def mixed(kinds: tuple[Alike, ...], tensor: int, chosen: Chosen) -> Candidate:
-    """One pipeline over unequal devices, a stage a group."""
+def mixed(kinds: tuple[DeviceGroup, ...], tensor: int, chosen: Chosen) -> Candidate:
+    """Return the candidate of one pipeline over heterogeneous devices."""
     chosen = list(chosen)
     chosen.sort(key=lambda each: each[0].order)
     stages = len(chosen)
     replica = [group for group, _ in chosen]
-    start = {"nodes": 1, "tensor_nodes": 1, "fabric": "", "fabric_gbs": None, "hops": 0, "node_hops": 0}
-    _, facts = _worse(start, -1, replica)
-    facts["expert_nodes"] = facts["nodes"]
+    (facts,) = _add_up([replica])
     alike = {each: number for number, each in enumerate(sorted({_sort(*each) for each in chosen}))}
-    described: list[dict[str, Any]] = []
+    described: list[Fields] = []
     for position, (group, kind) in enumerate(chosen):
         first, last = position == 0, position == stages - 1
         number = alike[_sort(group, kind)]
@@ -258,15 +467,18 @@ def mixed(kinds: tuple[Alike, ...], tensor: int, chosen: Chosen) -> Candidate:
             before["count"] += 1
         else:
             described.append({**_stage(kind, group.budget, 1, first, last), "alike": number})
-    degrees = (tensor, stages, 1, 1)
-    fields = _fields(degrees, facts, described, kinds)
-    return Candidate(kinds, degrees, [replica], {**fields, "alike": len(alike)})
+    values = (
+        *(tensor, stages, 1, 1, 1, 1, tensor * stages, len({kind.device.kind for kind in kinds}), len(alike)),
+        *(facts.nodes, facts.tensor_nodes, facts.expert_nodes, facts.fabric, facts.fabric_gbs),
+        *(facts.hops, facts.node_hops, described),
+    )
+    return Candidate(kinds, values, replica)
 
 
 def _roomy(group: Group) -> tuple[int, int, int]:
     return group.level, -group.budget, group.order
 
 
-def _sort(group: Group, kind: Alike) -> tuple[int, int]:
-    """What tells groups apart that are not alike: their devices, and how much these may be filled with."""
+def _sort(group: Group, kind: DeviceGroup) -> tuple[int, int]:
+    """Return the key of equal stages: their device group, and their usable memory."""
     return kind.number, -group.budget
