@@ -1,36 +1,47 @@
-"""From a request to what a policy's expressions read: inputs by their declared types, catalogs joined in."""
+"""Bind a request to a policy: coerce inputs to their declared types and join catalog columns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
+from engine.base.aliases import find_loosely, plain_names
+from engine.base.errors import EvaluationError, MissingInputError, Path, RequestError, near, path_text, quote
+from engine.catalogs.catalog import Catalog, CatalogEntry, Computed
 from engine.cel.budget import Budget
+from engine.cel.celtypes import Kind, ObjectType, Type
 from engine.cel.coercion import CoercionError, coerce
-from engine.cel.runtime import Program, Runtime
-from engine.cel.types import Kind, ObjectType, Type
+from engine.cel.runtimes.protocol import Native, Program, Runtime
 from engine.cel.values import CelError, Value
-from engine.errors import EvaluationError, MissingInputError, Path, RequestError, near, path_text, quote
+from engine.decide.request import Request
 from engine.inventory import Inventory
 from engine.model import Model
-from engine.names import find_loosely, plain_names
-from engine.policy.catalog import Catalog, CatalogEntry, Computed
 from engine.policy.compiled import CompiledPolicy, Input
-from engine.request import Request
+
+if TYPE_CHECKING:
+    from engine.catalogs.resolved import Catalogs
 
 
 class FactBinder:
-    """Binds requests to one policy's inputs."""
+    """Binds requests to the inputs of one policy."""
 
-    def __init__(self, policy: CompiledPolicy, runtime: Runtime) -> None:
+    def __init__(self, policy: CompiledPolicy, runtime: Runtime, catalogs: Catalogs | None = None) -> None:
+        """Prepare for one policy.
+
+        Args:
+            policy: the policy.
+            runtime: the CEL runtime.
+            catalogs: where other versions of its catalogs are, for hints.
+        """
         self.policy = policy
+        self.catalogs = catalogs
         self.runtime = runtime
         self.describing = {c.describes: c for c in policy.catalogs.values() if c.describes is not None}
         self.identifying = [c for c in policy.catalogs.values() if c.identifies is not None]
         self.programs: dict[int, Program] = {}
 
     def bind(self, request: Request) -> dict[str, Value]:
-        """The value of each declared input.
+        """Return the value of each declared input.
 
         Raises:
             RequestError: an input is missing, of a wrong type, or unknown to a catalog; with its path.
@@ -50,12 +61,12 @@ class FactBinder:
             )
         given = request.inputs
         return {
-            name: self.value(declared, {} if declared.optional and given.get(name) is None else given[name])
+            name: self.value(declared, declared.absent if given.get(name) is None else given[name])
             for name, declared in self.policy.inputs.items()
         }
 
-    def value(self, declared: Input, given: Any) -> Value:
-        """One input's value."""
+    def value(self, declared: Input, given: object) -> Value:
+        """Return the value of one input."""
         path: Path = (declared.name,)
         value = given.to_value() if isinstance(given, (Inventory, Model)) else given
         if declared.type_name in self.describing and isinstance(value, str):
@@ -65,11 +76,14 @@ class FactBinder:
             return coerce(value, declared.type, self.policy.objects, path)
         except CoercionError as error:
             raise RequestError(
-                f"{_named(error.path)}: {error.message}", hint=error.hint, path=error.path
+                f"{_named(error.path)}: {error.message}",
+                hint=error.hint,
+                path=error.path,
+                at_key=error.at_key,
             ) from None
 
-    def joined(self, value: Any, type_: Type, path: Path) -> Any:
-        """The value with catalog columns added to every object that a catalog describes."""
+    def joined(self, value: object, type_: Type, path: Path) -> object:
+        """Return a value with catalog columns added to every object that a catalog describes."""
         if type_.kind is Kind.LIST and isinstance(value, list):
             return [self.joined(element, type_.element, (*path, i)) for i, element in enumerate(value)]
         if type_.kind is not Kind.OBJECT or not isinstance(value, dict):
@@ -88,21 +102,24 @@ class FactBinder:
         catalog = self.describing.get(type_.name)
         if catalog is not None:
             return self.described(catalog, object_type, result, path)
-        if "identity" in object_type.fields:  # nothing but its number tells it from others
+        # Nothing but its number tells a device from others.
+        if "identity" in object_type.fields and not object_type.declared:
             result.setdefault("identity", ["device_id"] if result.get("device_id") is not None else [])
         return result
 
     def described(
-        self, catalog: Catalog, object_type: ObjectType, value: dict[str, Any], path: Path
-    ) -> dict[str, Any]:
-        """An object with the columns of its catalog entry; its fields must be the entry's."""
+        self, catalog: Catalog, object_type: ObjectType, value: dict[str, object], path: Path
+    ) -> dict[str, object]:
+        """Return an object with the columns of its catalog entry; its fields must be those of the entry."""
         by = catalog.by or ""
         entry = self.entry(catalog, value.get(by), (*path, by))
         value[by] = entry.name
         for column in catalog.columns:
             if column in value:
                 raise RequestError(
-                    f"{column} is the {catalog.name} catalog's to say", path=(*path, column), at_key=True
+                    f"'{column}' comes from catalog {catalog.name}; remove it from the inventory",
+                    path=(*path, column),
+                    at_key=True,
                 )
         self.check_fields(catalog, entry, object_type, value, path)
         if "identity" in object_type.fields:
@@ -130,10 +147,10 @@ class FactBinder:
         catalog: Catalog,
         entry: CatalogEntry,
         object_type: ObjectType,
-        value: Mapping[str, Any],
+        value: Mapping[str, object],
         path: Path,
     ) -> None:
-        """Fields that only some entries have: this one's must be there, others' must not."""
+        """Check fields that only some entries have: those of this entry are required, others are rejected."""
         for name, element in value.items():
             if name in catalog.fields and name not in entry.fields and element is not None:
                 raise RequestError(
@@ -163,8 +180,10 @@ class FactBinder:
                     f"{_named(path)}: {entry.name} needs {name}", hint=field.description or None, path=path
                 )
 
-    def computed(self, cell: Computed, value: dict[str, Any], object_type: ObjectType, path: Path) -> Value:
-        """A computed column of one object."""
+    def computed(
+        self, cell: Computed, value: dict[str, object], object_type: ObjectType, path: Path
+    ) -> Value:
+        """Return the value of a computed column of one object."""
         variable = object_type.name.lower()
         try:
             complete = coerce_nullable(value, object_type, self.policy.objects, path)
@@ -175,7 +194,10 @@ class FactBinder:
             return self.runtime.decode(program.evaluate(_One(variable, native), Budget()), cell.checked.type)
         except CoercionError as error:
             raise RequestError(
-                f"{_named(error.path)}: {error.message}", hint=error.hint, path=error.path
+                f"{_named(error.path)}: {error.message}",
+                hint=error.hint,
+                path=error.path,
+                at_key=error.at_key,
             ) from None
         except CelError as error:
             raise EvaluationError(
@@ -183,20 +205,23 @@ class FactBinder:
                 place=cell.place(error.offset),
             ) from None
 
-    def entry(self, catalog: Catalog, name: Any, path: Path) -> CatalogEntry:
-        """The catalog entry of a name that a request uses."""
+    def entry(self, catalog: Catalog, name: object, path: Path) -> CatalogEntry:
+        """Return the catalog entry of a name that a request uses."""
         entry = catalog.find(name) if isinstance(name, str) else None
         if entry is None:
+            elsewhere = None
+            if self.catalogs is not None and isinstance(name, str):
+                elsewhere = self.catalogs.elsewhere(catalog.name, name)
             raise RequestError(
                 f"{_named(path)}: {quote(name)} is not in catalog {catalog.name}@{catalog.version}",
-                hint=near(str(name), catalog.names),
+                hint=elsewhere or near(str(name), catalog.names),
                 path=path,
             )
         return entry
 
 
-def _identified(catalog: Catalog, name: Any) -> str | None:
-    """The catalog's entry that a maker's name means."""
+def _identified(catalog: Catalog, name: object) -> str | None:
+    """Return the catalog entry that a maker's name means."""
     if not isinstance(name, str):
         return None
     return find_loosely(plain_names(catalog.entries, catalog.aliases), name)
@@ -205,16 +230,16 @@ def _identified(catalog: Catalog, name: Any) -> str | None:
 class _One:
     """A scope of one name."""
 
-    def __init__(self, name: str, value: Any) -> None:
+    def __init__(self, name: str, value: Native) -> None:
         self.name = name
         self.value = value
 
-    def resolve(self, name: str) -> Any:
+    def resolve(self, name: str) -> Native:
         return self.value
 
 
 def coerce_nullable(
-    value: dict[str, Any], object_type: ObjectType, objects: Mapping[str, ObjectType], path: Path
+    value: dict[str, object], object_type: ObjectType, objects: Mapping[str, ObjectType], path: Path
 ) -> dict[str, Value]:
     """An object's fields held against their types, columns that are not known yet left null."""
     return {

@@ -1,50 +1,69 @@
-"""Decides expression by expression, on any runtime: slower than a program, with a trace, places and words."""
+"""The interpreter: decides expression by expression on any runtime, with a trace and diagnostics."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine.cel import ast
+from engine.base.errors import EvaluationError
+from engine.catalogs.schema_types import schema_types
+from engine.cel import syntax as ast
 from engine.cel.budget import Budget, BudgetError, steps_allowed
+from engine.cel.celtypes import STRING as STRING_TYPE
+from engine.cel.celtypes import Type, map_of, object_type, parse_type
 from engine.cel.checker import Checked
-from engine.cel.runtime import Native, Program, Runtime
-from engine.cel.types import STRING as STRING_TYPE
-from engine.cel.types import Type, map_of, object_type, parse_type
-from engine.cel.values import CelError, Value, limited
-from engine.decision import Decision, quantization_name
-from engine.errors import EvaluationError
-from engine.facts import FactBinder
-from engine.plan import BUILDERS, BuilderError, Plan, with_warnings
+from engine.cel.limits import TRACE_ELEMENTS, TRACED_VALUE
+from engine.cel.runtimes.protocol import Native, Program, Runtime
+from engine.cel.values import CelError, Value, limited, within
+from engine.decide.binding import FactBinder
+from engine.decide.decision import Decision
+from engine.decide.outcome import Chosen, Identity, decision_of
+from engine.decide.request import Request
+from engine.decide.tracing import MatchTrace, Part, RuleTrace, Trace, VariableTrace
+from engine.plan import BUILDERS, BuilderError, Plan
+from engine.plan.search.tries import Tries, Try
 from engine.policy import CompiledMatch, CompiledPolicy, CompiledRule, CompiledVariable, Expression
 from engine.policy.compiled import CompiledSearch
-from engine.policy.schema_types import schema_types
-from engine.records import replace
-from engine.request import Request
-from engine.trace import MatchTrace, Part, RuleTrace, Trace, VariableTrace
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
+    from engine.catalogs.resolved import Catalogs
+    from engine.cel.runtimes.protocol import Scope
     from engine.plan.search.judging import Judging
-    from engine.remedies import Tries
+    from engine.plan.search.survey import Survey
+
+    class _Names(Scope, Protocol):
+        """What an expression reads, and what evaluating it may cost."""
+
+        budget: Budget
 
 
 class Evaluator:
-    """One policy on one runtime; programs are made when they are first needed."""
+    """One policy on one runtime; expressions are compiled when first needed."""
 
-    def __init__(self, policy: CompiledPolicy, runtime: Runtime) -> None:
+    def __init__(self, policy: CompiledPolicy, runtime: Runtime, catalogs: Catalogs | None = None) -> None:
         self.policy = policy
         self.runtime = runtime
-        self.binder = FactBinder(policy, runtime)
+        self.binder = FactBinder(policy, runtime, catalogs)
         self.programs: dict[ast.Node, Program] = {}
         self.steps = steps_allowed()
         self.globals = self._globals()
 
     def variant(self, policy: CompiledPolicy) -> Evaluator:
-        """One for a policy that differs in constants, expressions or matches; the programs are shared."""
+        """Return an evaluator for a changed policy, which shares the compiled expressions."""
         made = copy.copy(self)
         made.policy = policy
         made.globals = {**self.globals, **made._constants()}
+        return made
+
+    def with_catalogs(self, policy: CompiledPolicy) -> Evaluator:
+        """Return an evaluator for a policy with changed rows of catalogs; it shares compiled expressions."""
+        made = copy.copy(self)
+        made.policy = policy
+        made.binder = FactBinder(policy, self.runtime)
+        made.globals = made._globals()
         return made
 
     def _constants(self) -> dict[str, Native]:
@@ -54,7 +73,7 @@ class Evaluator:
         }
 
     def _globals(self) -> dict[str, Native]:
-        """Constants and catalogs, the same for every request."""
+        """Return constants and catalogs, which are the same for every request."""
         values = self._constants()
         for name, catalog in self.policy.catalogs.items():
             type_ = map_of(STRING_TYPE, object_type(catalog.entry_type.name))
@@ -62,7 +81,7 @@ class Evaluator:
         return values
 
     def encoded(self, inputs: Mapping[str, Value]) -> dict[str, Native]:
-        """Bound inputs as the runtime's expressions read them."""
+        """Return bound inputs as the runtime's expressions read them."""
         return {
             name: self.runtime.encode(value, self.policy.inputs[name].type) for name, value in inputs.items()
         }
@@ -79,12 +98,29 @@ class Evaluator:
         found = _Walk(self, None).rule(self.policy.rule, scope, None)
         return None if found is None else found[0].id
 
-    def decide(self, request: Request, *, explain: bool) -> Decision:
-        """The decision on a request that is prepared (Policy.prepared)."""
-        return self.decide_with_tries(request, explain=explain)[0]
+    def decide(
+        self,
+        request: Request,
+        *,
+        auto: Mapping[str, Decision] | None = None,
+        explain: bool = False,
+        effort: float = 1.0,
+    ) -> tuple[Decision, Tries | None]:
+        """Decide a prepared request (Policy.prepared).
 
-    def decide_with_tries(self, request: Request, *, explain: bool) -> tuple[Decision, Tries]:
-        """The decision, and the remedies to try where it is that nothing fits."""
+        Args:
+            request: the request, with the inputs that other policies chose.
+            auto: the decisions that chose these inputs.
+            explain: record a trace.
+            effort: the fraction of the candidate budget that a search may spend.
+
+        Returns:
+            The decision without remedies, and the remedies to try if it is a refusal.
+
+        Raises:
+            RequestError: an input is missing, or violates its type or a catalog.
+            EvaluationError: an expression ended in an error; with its place.
+        """
         inputs = self.binder.bind(request)
         values = self.encoded(inputs)
         trace = Trace(self.runtime.name, RuleTrace(self.policy.rule.id)) if explain else None
@@ -92,58 +128,86 @@ class Evaluator:
             self, self.policy.rule, _Globals({**self.globals, **values}, Budget(self.steps)), trace
         )
         found = _Walk(self, trace).rule(self.policy.rule, scope, trace.rule if trace else None)
-        decision = Decision(
-            id=request.id,
-            policy_name=self.policy.name,
-            policy_version=self.policy.version,
-            policy_digest=self.policy.digest,
-            outcome="no_match",
-            match_id=None,
-            explanation=None,
-            output=None,
-            plan=None,
-            fits_in_memory=None,
-            quantization=quantization_name(inputs),
-            trace=trace,
-            request=request,
-        )
-        if found is None:
-            return decision, ()
-        match, chosen = found
+        chosen: Chosen | None = None
+        tries: Tries | None = None
+        if found is not None:
+            chosen, tries = self.follow(*found, request, effort)
+        identity = Identity(self.policy.name, self.policy.version, self.policy.digest)
+        return decision_of(identity, request, inputs, chosen, auto=auto or {}, trace=trace), tries
+
+    def follow(
+        self, match: CompiledMatch, scope: _RuleScope, request: Request, effort: float
+    ) -> tuple[Chosen, Tries | None]:
+        """Return what a chosen match leads to, and the remedies to try if that is no plan."""
         if match.search is not None:
-            return self.searched(decision, match, match.search, chosen)
-        return self.answer(decision, *found), ()
+            return self.searched(match, match.search, scope, request, effort)
+        explanation = None if match.explanation is None else self.value(match.explanation, scope)
+        if match.output is not None:
+            return Chosen(match.id, explanation, value=self.value(match.output, scope)), None
+        return Chosen(match.id, explanation, plan=self.plan(match, scope)), None
 
     def searched(
-        self, decision: Decision, match: CompiledMatch, search: CompiledSearch, scope: _RuleScope
-    ) -> tuple[Decision, Tries]:
-        """The decision of a match that searches, and the remedies to try where nothing is found."""
-        from engine.plan.search import builder
+        self,
+        match: CompiledMatch,
+        search: CompiledSearch,
+        scope: _RuleScope,
+        request: Request,
+        effort: float,
+    ) -> tuple[Chosen, Tries | None]:
+        """Return what a match that searches leads to."""
+        from engine.plan.search import builder  # deferred: start-up time
 
-        inventory = decision.request.inventory if decision.request else None
         judging = _Judge(self, match, search, scope).judging()
         try:
-            found = builder.search(self.arguments(match, scope), judging, inventory)
+            result = builder.search(self.arguments(match, scope), judging, request.inventory, effort)
         except BuilderError as error:
             raise _refused(match, error) from None
-        decision = replace(decision, match_id=match.id, explanation=found.explanation)
-        if isinstance(found, Plan):
-            plan = with_warnings(found, inventory)
-            return replace(decision, outcome="plan", plan=plan, fits_in_memory=plan.fits_in_memory), ()
-        tries = [(each.id, each.change, self.value(each.values, scope)) for each in search.remedies]
-        return replace(decision, outcome="infeasible", refusal=found), tries
+        if isinstance(result, Plan):
+            return Chosen(match.id, result.explanation, plan=result), None
+        return Chosen(match.id, result.explanation, refusal=result), self.tries(search, scope)
 
-    def answer(self, decision: Decision, match: CompiledMatch, scope: _RuleScope) -> Decision:
-        """The decision that a chosen match leads to."""
-        explanation = None if match.explanation is None else self.value(match.explanation, scope)
-        decision = replace(decision, match_id=match.id, explanation=explanation)
-        if match.output is not None:
-            return replace(decision, outcome="value", output=self.value(match.output, scope))
-        plan = self.plan(match, scope)
-        inventory = decision.request.inventory if decision.request else None
-        return replace(
-            decision, outcome="plan", plan=with_warnings(plan, inventory), fits_in_memory=plan.fits_in_memory
+    def tries(self, search: CompiledSearch, scope: _RuleScope) -> Tries:
+        """Return the remedies to try, now that a search is refused."""
+        changes = tuple(
+            Try(
+                remedy.id,
+                remedy.change,
+                self.value(remedy.values, scope),
+                None if remedy.asked is None else self.value(remedy.asked, scope),
+                remedy.text,
+                remedy.asked_text,
+            )
+            for remedy in search.remedies
         )
+        bounds = search.negotiation
+        if bounds is None:
+            return Tries(changes)
+        most = self.value(bounds.most_candidates, scope), self.value(bounds.most_combinations, scope)
+        return Tries(changes, *most)
+
+    def survey(self, request: Request) -> Survey | None:
+        """Survey the search that a prepared request leads to; None if it leads to none.
+
+        Raises:
+            RequestError: as `decide`.
+            EvaluationError: as `decide`.
+        """
+        from engine.plan.search import builder  # deferred: start-up time
+
+        values = self.encoded(self.binder.bind(request))
+        names = _Globals({**self.globals, **values}, Budget(self.steps))
+        found = _Walk(self, None).rule(
+            self.policy.rule, _RuleScope(self, self.policy.rule, names, None), None
+        )
+        if found is None or found[0].search is None:
+            return None
+        match, scope = found
+        assert match.search is not None
+        judging = _Judge(self, match, match.search, scope).judging()
+        try:
+            return builder.survey(self.arguments(match, scope), judging, request.inventory)
+        except BuilderError as error:
+            raise _refused(match, error) from None
 
     def plan(self, match: CompiledMatch, scope: _RuleScope) -> Plan:
         try:
@@ -152,7 +216,7 @@ class Evaluator:
             raise _refused(match, error) from None
 
     def arguments(self, match: CompiledMatch, scope: _RuleScope) -> dict[str, Value]:
-        """The builder's arguments as plain Python."""
+        """Return the builder's arguments as plain Python."""
         parameters = BUILDERS[match.builder or ""].signature.parameters
         return {
             name: self.argument(parameters[name].type, expression, scope)
@@ -163,8 +227,8 @@ class Evaluator:
         value = self.native(expression, scope)
         return self.runtime.decode(value, parse_type(type_text, schema_types().named))
 
-    def value(self, expression: Expression, scope: Any) -> Value:
-        """An expression's value as plain Python."""
+    def value(self, expression: Expression, scope: _Names) -> Value:
+        """Return an expression's value as plain Python."""
         native = self.native(expression, scope)
         try:
             return self.decoded(native, expression.checked.type)
@@ -179,7 +243,25 @@ class Evaluator:
         """
         return self.runtime.decode(limited(native), type_)
 
-    def native(self, expression: Expression, scope: Any) -> Native:
+    def traced(self, native: Native, type_: Type, trace: Trace) -> Value:
+        """A value as a trace keeps it.
+
+        Raises:
+            CelError: it is too large to be written out, or the trace holds too many elements with it.
+        """
+        limit = min(trace.room, TRACED_VALUE)
+        left = 0
+        try:
+            left = within(native, limit)
+        except CelError:
+            if limit == TRACED_VALUE:
+                raise
+            raise CelError(f"not shown: the trace holds {TRACE_ELEMENTS:,} elements already") from None
+        finally:
+            trace.room -= limit - left
+        return self.runtime.decode(native, type_)
+
+    def native(self, expression: Expression, scope: _Names) -> Native:
         """An expression's value as the runtime keeps it.
 
         Raises:
@@ -200,7 +282,7 @@ class Evaluator:
 
 
 def _refused(match: CompiledMatch, error: BuilderError) -> EvaluationError:
-    """A builder's error, at the argument at fault."""
+    """Return a builder's error with the place of the invalid argument."""
     return EvaluationError(
         f"builder {match.builder}: {error.message}", place=match.arguments[error.argument].place()
     )
@@ -227,9 +309,7 @@ def budget_error(error: BudgetError, expression: Expression) -> EvaluationError:
     """The error of a decision that takes too many steps, at the expression that took the last one."""
     if error.expression is not None:
         expression = error.expression
-    return EvaluationError(
-        f"{error} in {_short(expression.text)}", place=expression.place(), hint="ENGINE_STEPS allows more"
-    )
+    return EvaluationError(str(error), place=expression.place(error.offset))
 
 
 def _short(text: str) -> str:
@@ -250,11 +330,11 @@ class _Globals:
 class _RuleScope:
     """A rule's variables, evaluated when they are first read, before what is outside of the rule."""
 
-    def __init__(self, evaluator: Evaluator, rule: CompiledRule, outer: Any, trace: Trace | None) -> None:
+    def __init__(self, evaluator: Evaluator, rule: CompiledRule, outer: _Names, trace: Trace | None) -> None:
         self.evaluator = evaluator
         self.rule = rule
         self.outer = outer
-        self.budget: Budget = outer.budget
+        self.budget = outer.budget
         self.trace = trace
         self.values: dict[str, Native | CelError] = {}
 
@@ -262,7 +342,8 @@ class _RuleScope:
         if name in self.values:
             value = self.values[name]
             if isinstance(value, CelError):
-                raise value
+                # It is raised for each reader: what they add to its traceback must not pile up.
+                raise value.with_traceback(None)
             return value
         variable = self.rule.variables.get(name[10:]) if name.startswith("variables.") else None
         return self.outer.resolve(name) if variable is None else self.evaluate(name, variable)
@@ -279,7 +360,7 @@ class _RuleScope:
             located = error if isinstance(error, VariableError) else VariableError(error, variable.expression)
             self.values[name] = located
             self.note(variable, None, located.message)
-            raise located from None
+            raise located.with_traceback(None) from None
         self.values[name] = value
         self.note(variable, value, None)
         return value
@@ -289,12 +370,22 @@ class _RuleScope:
             return
         checked = variable.expression.checked
         try:
-            plain = None if error is not None else self.evaluator.decoded(value, checked.type)
+            plain = None if error is not None else self.evaluator.traced(value, checked.type, self.trace)
         except CelError as too_large:
             plain, error = None, too_large.message
         self.trace.variables.append(
-            VariableTrace(variable.name, self.rule.id, variable.expression.text, plain, error)
+            VariableTrace(
+                variable.name, self.rule.id, variable.expression.text, plain, error, _library_place(variable)
+            )
         )
+
+
+def _library_place(variable: CompiledVariable) -> str | None:
+    """Return file and line of a library's variable; None for the policy's own."""
+    if "." not in variable.name:
+        return None
+    place = variable.expression.place()
+    return f"{place.file}:{place.line}"
 
 
 class _CandidateScope:
@@ -310,7 +401,7 @@ class _CandidateScope:
 
 
 class _Judge:
-    """A match's say on candidates."""
+    """Judges candidates by the requirements and scores of a match."""
 
     def __init__(
         self, evaluator: Evaluator, match: CompiledMatch, search: CompiledSearch, scope: _RuleScope
@@ -327,30 +418,43 @@ class _Judge:
         requirements = self.search.rule.matches
         monotone = self.search.monotone
         return Judging(
-            tuple(Requirement(each.id, frozenset(monotone[each.id])) for each in requirements),
-            tuple(score.id for score in self.search.scores),
-            self.candidate,
-            self.judge,
-            self.refuse,
-            self.describe,
-            None if trace is None else trace.candidates,
+            requirements=tuple(Requirement(rule.id, frozenset(monotone[rule.id])) for rule in requirements),
+            scores=tuple(score.id for score in self.search.scores),
+            candidate=self.candidate,
+            judge=self.judge,
+            refuse=self.refuse,
+            describe=self.describe,
+            verdicts=None if trace is None else trace.candidates,
+            labels=None if trace is None else self.labels,
         )
 
-    def candidate(self, fields: Mapping[str, Any]) -> Native:
-        return self.evaluator.runtime.encode(dict(fields), object_type("Candidate"))
+    def candidate(self, values: tuple[Value, ...]) -> Native:
+        from engine.plan.search.candidates import FIELDS  # deferred: start-up time
+
+        fields = dict(zip(FIELDS, values, strict=True))
+        return self.evaluator.runtime.encode(fields, object_type("Candidate"))
 
     def of(self, candidate: Native, trace: Trace | None = None) -> _RuleScope:
         """The scope of the expressions that read a candidate."""
         outer = _CandidateScope(candidate, self.scope)
         return _RuleScope(self.evaluator, self.search.rule, outer, trace)
 
-    def judge(self, candidate: Native) -> tuple[int, tuple[Value, ...] | None]:
+    def judge(
+        self, candidate: Native, best: tuple[Value, ...] | None
+    ) -> tuple[int, tuple[Value, ...] | None]:
         scope = self.of(candidate)
         for number, requirement in enumerate(self.search.rule.matches):
             assert requirement.condition is not None
             if self.evaluator.value(requirement.condition, scope) is not True:
                 return number, None
         return -1, tuple(self.evaluator.value(each.expression, scope) for each in self.search.scores)
+
+    def labels(self, candidate: Native) -> tuple[str, ...]:
+        scope = self.of(candidate)
+        return tuple(
+            score.id if score.label is None else str(self.evaluator.value(score.label, scope))
+            for score in self.search.scores
+        )
 
     def refuse(self, candidate: Native, number: int) -> str | None:
         explanation = self.search.rule.matches[number].explanation
@@ -384,14 +488,14 @@ Found = tuple[CompiledMatch, _RuleScope]
 
 
 class _Walk:
-    """Goes through a policy's matches as cel-go's policy compiler composes them."""
+    """Evaluates matches in order, composed as cel-go's policy compiler composes them."""
 
     def __init__(self, evaluator: Evaluator, trace: Trace | None) -> None:
         self.evaluator = evaluator
         self.trace = trace
 
     def rule(self, rule: CompiledRule, scope: _RuleScope, trace: RuleTrace | None) -> Found | None:
-        """The match that is chosen, with the scope that it is evaluated in; None where none holds."""
+        """Return the chosen match with its scope; None if none holds."""
         found: Found | None = None
         ended = False
         for match in rule.matches:
@@ -403,7 +507,7 @@ class _Walk:
         return found
 
     def match(self, match: CompiledMatch, scope: _RuleScope, noted: MatchTrace) -> tuple[Found | None, bool]:
-        """What a match leads to, and whether the search ends with it."""
+        """Return what a match leads to, and whether evaluation ends with it."""
         if match.condition is not None and not self.holds(match.condition, scope, noted):
             noted.result = "failed"
             return None, False
@@ -419,7 +523,8 @@ class _Walk:
 
     def holds(self, condition: Expression, scope: _RuleScope, noted: MatchTrace) -> bool:
         if self.trace is not None:
-            noted.condition = _Parts(self.evaluator, condition, scope).part(condition.checked.root)
+            parts = _Parts(self.evaluator, condition, scope, self.trace)
+            noted.condition = parts.part(condition.checked.root)
         value = self.evaluator.value(condition, scope)
         if not isinstance(value, bool):
             raise EvaluationError("a condition must be a bool", place=condition.place())
@@ -433,11 +538,14 @@ _COMPARISONS = {"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_", "_in_"}
 class _Parts:
     """A condition's parts with their values: operands of logic and comparisons, down to names."""
 
-    def __init__(self, evaluator: Evaluator, expression: Expression, scope: _RuleScope) -> None:
+    def __init__(self, evaluator: Evaluator, expression: Expression, scope: _RuleScope, trace: Trace) -> None:
         self.evaluator = evaluator
         self.expression = expression
         self.checked = expression.checked
         self.scope = scope
+        self.trace = trace
+        # Parts are evaluated beside the decision: what they take must not change what it comes to.
+        self.budget = Budget(evaluator.steps)
 
     def part(self, node: ast.Node, *, needed: bool = True) -> Part:
         text = " ".join(self.checked.source(node).split())
@@ -446,15 +554,20 @@ class _Parts:
         parts = self.inner(node)
         part = self.checked.part(node)
         try:
-            native = self.evaluator.program(part).evaluate(self.scope, self.scope.budget)
-            value = self.evaluator.decoded(native, part.type)
+            native = self.evaluator.program(part).evaluate(self.scope, self.budget)
+            value = self.evaluator.traced(native, part.type, self.trace)
         except CelError as error:
             return Part(text, error=error.message, parts=parts)
+        except BudgetError as error:
+            if error.expression is not None:  # of a variable, which the decision itself would need
+                raise
+            return Part(text, error=str(error), parts=parts)
         return Part(text, value, parts=parts)
 
     def inner(self, node: ast.Node) -> tuple[Part, ...]:
         call = self.checked.calls.get(node)
-        if call is None:
+        self.trace.parts -= 1
+        if call is None or self.trace.parts < 0:
             return ()
         if call.function in _LOGICAL:
             left = self.part(call.arguments[0])

@@ -1,20 +1,26 @@
-"""What is asked: named inputs, and an id that comes back with the decision."""
+"""Requests: named inputs, and an id that the decision repeats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from itertools import islice
+from typing import cast
 
+from engine.base.errors import Path, RequestError, quote
+from engine.base.jsontypes import Json, JsonObject
+from engine.base.records import field, record, replace
+from engine.decide.stored import stored_quantization
 from engine.documents import validate
-from engine.errors import Path, RequestError
 from engine.inventory import Inventory, read_inventory
 from engine.model import Model, read_model
-from engine.records import field, record, replace
 
-_READERS: dict[str, Callable[[Any, Path], Inventory | Model]] = {
+_READERS: Mapping[str, Callable[[Json, Path], Inventory | Model]] = {
     "Inventory": read_inventory,
     "Model": read_model,
 }
+REQUEST_INPUTS = ("inventory", "model", "quantization", "serving", "pin")
+"""Inputs that a request document holds (schemas/request.schema.json)."""
+_MOST_NAMES = 5
 _REFERENCE_KEYS = frozenset({"id", "registry", "model_params", "quantization", "expected"})
 
 
@@ -26,11 +32,11 @@ class Request:
     held against the declared types when a policy decides.
     """
 
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, object] = field(default_factory=dict)
     id: str | int | None = None
 
     @classmethod
-    def from_dict(cls, mapping: Any) -> Request:
+    def from_dict(cls, mapping: object) -> Request:
         """The request in a decoded document (schemas/request.schema.json).
 
         A line of the reference tool's data (`registry`, `model_params`) is understood too.
@@ -40,22 +46,43 @@ class Request:
         """
         if isinstance(mapping, dict) and "registry" in mapping and mapping.keys() <= _REFERENCE_KEYS:
             return cls._from_reference(mapping)
+        if isinstance(mapping, dict) and mapping and not mapping.keys() & {*REQUEST_INPUTS, "id"}:
+            found = ", ".join(quote(str(name)) for name in islice(mapping, _MOST_NAMES))
+            raise RequestError(
+                f"not a request: expected inventory, model and quantization, found {found}",
+                path=(),
+                hint="inputs of a policy on another subject: name it with --policy and use --inputs",
+            )
         problems = validate(mapping, "request")
-        if problems:
+        if problems or not isinstance(mapping, dict):
             raise RequestError(problems)
-        inputs: dict[str, Any] = {}
+        inputs: dict[str, object] = {}
         if "inventory" in mapping:
             inputs["inventory"] = read_inventory(mapping["inventory"], ("inventory",))
         if "model" in mapping:
             inputs["model"] = read_model(mapping["model"], ("model",))
-        for name in ("quantization", "serving", "pin"):
+        for name in REQUEST_INPUTS[2:]:
             if name in mapping:
                 inputs[name] = mapping[name]
+        read = inputs.get("model")
+        stored = stored_quantization(read if isinstance(read, Model) else None, inputs.get("quantization"))
+        if stored is not None:
+            inputs["quantization"] = stored
         return cls(inputs, mapping.get("id"))
 
     @classmethod
-    def from_inputs(cls, mapping: Any) -> Request:
+    def from_inputs(cls, mapping: object) -> Request:
         """A request for a policy on any subject: a mapping of input names to values.
+
+        Values are checked against the declared types when a policy decides. Timestamps and durations are text
+        (`2026-01-31T12:00:00Z`, `1h30m`), `datetime` or `timedelta`; bytes are base64 or `bytes`.
+
+            >>> import engine
+            >>> engine.Request.from_inputs({"team": "search", "devices": 4}).inputs["devices"]
+            4
+
+        Args:
+            mapping: values by input name.
 
         Raises:
             RequestError: not a mapping.
@@ -65,8 +92,8 @@ class Request:
         return cls(mapping)
 
     @classmethod
-    def _from_reference(cls, mapping: dict[str, Any]) -> Request:
-        inputs: dict[str, Any] = {"inventory": read_inventory(mapping["registry"], ("registry",))}
+    def _from_reference(cls, mapping: JsonObject) -> Request:
+        inputs: dict[str, object] = {"inventory": read_inventory(mapping["registry"], ("registry",))}
         if "model_params" in mapping:
             params = mapping["model_params"]
             if not isinstance(params, int) or isinstance(params, bool) or params < 0:
@@ -76,10 +103,10 @@ class Request:
             if not isinstance(mapping["quantization"], str):
                 raise RequestError("quantization: expected text", path=("quantization",))
             inputs["quantization"] = mapping["quantization"]
-        return cls(inputs, mapping.get("id"))
+        return cls(inputs, cast("str | int | None", mapping.get("id")))
 
-    def with_inputs(self, **inputs: Any) -> Request:
-        """The same request with some inputs set or replaced."""
+    def with_inputs(self, /, **inputs: object) -> Request:
+        """Return the request with some inputs added or replaced."""
         return replace(self, inputs={**self.inputs, **inputs})
 
     def typed(self, types: Mapping[str, str]) -> Request:
@@ -91,7 +118,7 @@ class Request:
         read = {}
         for name, value in self.inputs.items():
             if types.get(name) in _READERS and not isinstance(value, (Inventory, Model)):
-                read[name] = _READERS[types[name]](value, (name,))
+                read[name] = _READERS[types[name]](cast(Json, value), (name,))
         return self.with_inputs(**read) if read else self
 
     def document_path(self, path: Path) -> Path:
@@ -109,12 +136,12 @@ class Request:
 
     @property
     def inventory(self) -> Inventory | None:
-        """The inventory, if there is one."""
+        """The inventory, if the request has one."""
         value = self.inputs.get("inventory")
         return value if isinstance(value, Inventory) else None
 
     @property
     def model(self) -> Model | None:
-        """The model, if there is one."""
+        """The model, if the request has one."""
         value = self.inputs.get("model")
         return value if isinstance(value, Model) else None

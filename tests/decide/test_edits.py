@@ -71,6 +71,7 @@ def test_every_constant_is_changed_below() -> None:
     assert {field.name for field in fields(Numbers)} == set(CHANGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_changed_constant(name: str, folder: Path, plans: list[dict[str, Any]]) -> None:
     set_constant(folder, name, CHANGES[name])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import engine
 from benchmarks.handwritten import plan as handwritten_plan
-from engine.cel.runtime import RUNTIMES
+from tests.support.runtimes import RUNTIMES
 
 POLICY = engine.load_policy("sharding@1.0.0")
 MEMORY = st.sampled_from([0, 1, 2**30, 16 * 2**30, 24 * 10**9, 80 * 2**30, 192 * 10**9, 2**40])
@@ -64,8 +64,9 @@ REQUESTS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(value=REQUESTS)
 def test_the_plan_is_the_handwritten_planners(value: dict[str, Any], runtime: str) -> None:
     request = engine.Request.from_dict(value)
@@ -74,7 +75,8 @@ def test_the_plan_is_the_handwritten_planners(value: dict[str, Any], runtime: st
     assert replace(plan, warnings=()) == handwritten_plan(request)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=30, deadline=None)
 @given(value=REQUESTS)
 def test_laws_of_a_plan(value: dict[str, Any]) -> None:
     decision = POLICY.decide(engine.Request.from_dict(value))
@@ -97,7 +99,8 @@ def test_laws_of_a_plan(value: dict[str, Any]) -> None:
         assert len([warning for warning in plan.warnings if " needs " in warning]) >= len(overfull)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=30, deadline=None)
 @given(value=REQUESTS, extra=devices())
 def test_what_is_not_available_does_not_matter(value: dict[str, Any], extra: dict[str, Any]) -> None:
     before = POLICY.decide(engine.Request.from_dict(value))
@@ -106,7 +109,8 @@ def test_what_is_not_available_does_not_matter(value: dict[str, Any], extra: dic
     assert (before.match_id, before.plan) == (after.match_id, after.plan)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=30, deadline=None)
 @given(value=REQUESTS)
 def test_a_trace_changes_nothing(value: dict[str, Any]) -> None:
     request = engine.Request.from_dict(value)
