@@ -1,62 +1,72 @@
-"""From a compiled policy to a program's image: plain data and code that `marshal` can write."""
+"""Compile a checked policy to an image: plain data and code that `marshal` can write."""
 
 from __future__ import annotations
 
 import ast as py
 from collections.abc import Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from types import CodeType
+from typing import TYPE_CHECKING
 
-from engine.cel import types as t
-from engine.cel.codegen import Emitter, Writer, name
-from engine.cel.compiled_runtime import compile_module, function_definition
-from engine.cel.link import Symbol
-from engine.cel.types import Kind, ObjectType
-from engine.names import plain_names
-from engine.policy.catalog import Catalog, CatalogEntry, Cell, Computed
+from engine.base.aliases import plain_names
+from engine.catalogs.catalog import Catalog, CatalogEntry, Cell, Computed
+from engine.cel import celtypes as t
+from engine.cel.celtypes import Kind, ObjectType
+from engine.cel.runtimes.codegen import Emitter, Writer, name
+from engine.cel.runtimes.compiled import compile_module, function_definition
+from engine.cel.runtimes.identifiers import COLUMN, INPUT, SPEND, identifier
+from engine.cel.runtimes.link import Symbol
+from engine.fastpath.declared import form, is_plain
+from engine.fastpath.generate import TooLongError, generate
 from engine.policy.compiled import CompiledMatch, CompiledPolicy
-from engine.policy.generate import TooLongError, generate
+
+if TYPE_CHECKING:
+    from engine.cel.values import Value
+    from engine.fastpath.image import Code, Described, EntryRow, Fields, Image, ReadKind, Row, Searching
 
 
 def image(
     policy: CompiledPolicy,
-    auto: Mapping[str, Any] | None = None,
+    auto: Mapping[str, Image] | None = None,
     open_constants: frozenset[str] = frozenset(),
-) -> dict[str, Any]:
-    """The image of a policy's program.
+) -> Image:
+    """Make the image of a policy's program (engine.fastpath.image).
 
     Args:
         policy: the policy.
-        auto: by input the images of the policies that choose it, where they are at hand.
-        open_constants: those that the program can be given other values for.
+        auto: by input, the image of the policy that chooses it, if these are at hand.
+        open_constants: the constants that can be replaced in the program.
 
-    Keys: `name`, `version`, `digest`, `reads` (kinds and references of what it is compiled with), `auto` (by
-    input the image of the policy that chooses it), `inputs` (names, type names, whether they may be left
-    out), `objects` (fields by type), `scalars` (the same with types, of types whose fields are all scalars),
-    `catalogs` (by name the type of their entries and the rows), `describing` (by type what a catalog adds to
-    its values), `identifying` (by type the field with a name, the field for the entry, and entries by plain
-    names), `code`, `symbols`, and `matches` (by position ids, builders, searches). `code` is None where it is
-    too long to be one function.
+    Returns:
+        The image; its `code` is None if the policy is too long for one function.
     """
-    meta = {
+    if auto is None:
+        auto = {name: image(input_.auto) for name, input_ in policy.inputs.items() if input_.auto is not None}
+    code: CodeType | None = None
+    program: Code = {}
+    with suppress(TooLongError, RecursionError, MemoryError, SyntaxError):
+        code, program = _program(policy, open_constants)
+    return {
         "name": policy.name,
         "version": policy.version,
         "digest": policy.digest,
-        "inputs": tuple((each.name, each.type_name, each.optional) for each in policy.inputs.values()),
-        "auto": auto
-        if auto is not None
-        else {each.name: image(each.auto) for each in policy.inputs.values() if each.auto is not None},
+        "inputs": tuple(
+            (input_.name, input_.type_name, input_.optional) for input_ in policy.inputs.values()
+        ),
+        "auto": auto,
+        "defaults": {
+            name: input_.default for name, input_ in policy.inputs.items() if input_.default is not None
+        },
         "reads": tuple(_reads(policy)),
-        "code": None,
+        "code": code,
+        **program,
     }
-    try:
-        return {**meta, **_program(policy, open_constants)}
-    except (TooLongError, RecursionError, MemoryError, SyntaxError):
-        return meta
 
 
-def _reads(policy: CompiledPolicy) -> Iterator[tuple[str, str]]:
-    """What else a policy is compiled with: kinds and references of files."""
+def _reads(policy: CompiledPolicy) -> Iterator[tuple[ReadKind, str]]:
+    """Yield the kind and reference of every other file that a policy is compiled from."""
     yield "schema", "types.schema.json"
+    yield from policy.reads
     for reference in policy.document.value.get("catalogs", ()):
         yield "catalog", reference
     for declared in policy.document.value.get("inputs", ()):
@@ -66,7 +76,7 @@ def _reads(policy: CompiledPolicy) -> Iterator[tuple[str, str]]:
             yield from _reads(chooser)
 
 
-def _program(policy: CompiledPolicy, open_constants: frozenset[str]) -> dict[str, Any]:
+def _program(policy: CompiledPolicy, open_constants: frozenset[str]) -> tuple[CodeType, Code]:
     generated = generate(policy, open_constants)
     columns = _Columns()
     describing = {
@@ -74,8 +84,15 @@ def _program(policy: CompiledPolicy, open_constants: frozenset[str]) -> dict[str
         for catalog in policy.catalogs.values()
         if catalog.describes is not None
     }
-    return {
+    code = compile_module([generated.function, *columns.functions])
+    return code, {
         "objects": {each: tuple(type_.fields) for each, type_ in policy.objects.items()},
+        "declared": tuple(each for each, type_ in policy.objects.items() if type_.declared),
+        "values": {
+            name: form(input_.type, policy.objects)
+            for name, input_ in policy.inputs.items()
+            if not is_plain(input_.type, policy.objects)
+        },
         "scalars": {each: found for each, type_ in policy.objects.items() if (found := _scalars(type_))},
         "catalogs": {each: _table(catalog) for each, catalog in policy.catalogs.items()},
         "describing": describing,
@@ -84,28 +101,32 @@ def _program(policy: CompiledPolicy, open_constants: frozenset[str]) -> dict[str
                 each.identifies.by,
                 each.identifies.into,
                 plain_names(each.entries, each.aliases),
+                each.name,
             )
             for each in policy.catalogs.values()
             if each.identifies is not None
         },
-        "code": compile_module([generated.function, *columns.functions]),
         "symbols": {**generated.symbols, **columns.symbols},
         "matches": tuple((match.id, match.builder, _search(match)) for match in generated.matches),
     }
 
 
-def _search(match: CompiledMatch) -> tuple[Any, ...] | None:
-    """Of a match that searches: requirements with their degrees, scores, remedies with what they change."""
+def _search(match: CompiledMatch) -> Searching | None:
+    """Return what a match's search requires, scores and tries as remedies."""
     search = match.search
     if search is None:
         return None
     requirements = tuple((each.id, search.monotone[each.id]) for each in search.rule.matches)
     scores = tuple(each.id for each in search.scores)
-    return requirements, scores, tuple((each.id, each.change) for each in search.remedies)
+    return (
+        requirements,
+        scores,
+        tuple((each.id, each.change, each.text, each.asked_text) for each in search.remedies),
+    )
 
 
-def _scalars(type_: ObjectType) -> tuple[tuple[str, str, bool], ...] | None:
-    """Name, type's name and whether it may be null of each field; None where one is more than a scalar."""
+def _scalars(type_: ObjectType) -> Fields | None:
+    """Return name, type name and nullability of each field; None if one isn't a scalar."""
     found = []
     for field_name, each in type_.fields.items():
         inner = each.type.element if each.type.kind is Kind.WRAPPER else each.type
@@ -115,19 +136,19 @@ def _scalars(type_: ObjectType) -> tuple[tuple[str, str, bool], ...] | None:
     return tuple(found)
 
 
-def _table(catalog: Catalog) -> tuple[str, dict[str, tuple[Any, ...]]]:
+def _table(catalog: Catalog) -> tuple[str, dict[str, tuple[Value, ...]]]:
     rows = {key: tuple(row.values()) for key, row in catalog.table().items()}
     return catalog.entry_type.name, rows
 
 
 class _Columns:
-    """What catalogs say of the values that they describe, computed columns as functions."""
+    """What catalogs add to the values that they describe; computed columns as functions."""
 
     def __init__(self) -> None:
         self.functions: list[py.stmt] = []
         self.symbols: dict[str, Symbol] = {}
 
-    def described(self, catalog: Catalog) -> dict[str, Any]:
+    def described(self, catalog: Catalog) -> Described:
         return {
             "by": catalog.by,
             "fields": {
@@ -140,25 +161,29 @@ class _Columns:
             "entries": {each: self.entry(entry, catalog) for each, entry in catalog.entries.items()},
         }
 
-    def entry(self, entry: CatalogEntry, catalog: Catalog) -> tuple[Any, ...]:
+    def entry(self, entry: CatalogEntry, catalog: Catalog) -> EntryRow:
         variants = None
         if entry.variants is not None:
             rows = {each: self.row(row, catalog) for each, row in entry.variants.values.items()}
             variants = (entry.variants.by, rows)
         return entry.fields, self.row(entry.values, catalog), variants
 
-    def row(self, row: Mapping[str, Cell], catalog: Catalog) -> dict[str, tuple[bool, Any]]:
-        """Each cell as `(True, constant)` or `(False, name of its function)`."""
+    def row(self, row: Mapping[str, Cell], catalog: Catalog) -> Row:
+        """Return each cell as `(True, constant)` or `(False, name of its function)`."""
         return {
             column: (False, self.function(cell, catalog)) if isinstance(cell, Computed) else (True, cell)
             for column, cell in row.items()
         }
 
     def function(self, cell: Computed, catalog: Catalog) -> str:
-        identifier = f"column_{len(self.functions) + 1}"
-        parameter = (catalog.describes or "").lower()
+        made = identifier(COLUMN, str(len(self.functions) + 1))
         writer = Writer()
-        value = Emitter(writer, cell.checked, name, lambda _: False).expression()
-        self.functions.append(function_definition(identifier, [parameter, "spend"], writer, value))
+
+        def read(described: str) -> py.expr:
+            return name(identifier(INPUT, described))
+
+        value = Emitter(writer, cell.checked, read, lambda _: False).expression()
+        parameters = [identifier(INPUT, (catalog.describes or "").lower()), SPEND]
+        self.functions.append(function_definition(made, parameters, writer, value))
         self.symbols |= writer.symbols
-        return identifier
+        return made

@@ -12,7 +12,7 @@ import platformdirs
 import pytest
 
 import engine
-from engine import cache
+from engine.fastpath import artifact_cache as cache
 from engine.policy import compiler
 from tests.conftest import TOP, Run
 
@@ -158,9 +158,10 @@ def test_from_python(kept: Path, policy: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 HEAVY = {
-    *("jsonschema", "celpy", "lark", "rich", "click", "dataclasses", "msgspec", "jsonschema_rs"),
-    *("engine.inventory.assemble", "engine.inventory.captures", "engine.names"),
-    *("engine.model.config", "engine.model.tensors"),
+    *("jsonschema", "celpy", "lark", "rich", "click", "dataclasses", "msgspec"),
+    *("engine.inventory.assemble", "engine.inventory.recognize", "engine.base.aliases"),
+    *("engine.inventory.discovery", "engine.model.discovery", "engine.model.configuration"),
+    "engine.model.tensors",
 }
 SCRIPT = """
 import sys
