@@ -1,26 +1,47 @@
-"""Inventories: their types, and one reader a source."""
+"""Inventories of devices and links: types, one reader per source, detection of this machine."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from engine.documents import validate
-from engine.errors import Path, RequestError
-from engine.inventory.native import read_native
-from engine.inventory.registry import read_registry
-from engine.inventory.types import Device, Interconnect, Inventory
+from engine.base.lazy import face
 
-__all__ = ["Device", "Interconnect", "Inventory", "read_inventory"]
+if TYPE_CHECKING:
+    from engine.inventory.inventory import Attribute, Device, Interconnect, Inventory, Link
+    from engine.inventory.native import read_inventory
+    from engine.inventory.order import Neighbours, device_ranks, refine
+    from engine.inventory.products import Hardware
+    from engine.inventory.source import import_texts, on_node, read_source, with_memory
+    from engine.inventory.writer import to_document
 
+__all__ = [
+    "Attribute",
+    "Device",
+    "Hardware",
+    "Interconnect",
+    "Inventory",
+    "Link",
+    "Neighbours",
+    "device_ranks",
+    "import_texts",
+    "on_node",
+    "read_inventory",
+    "read_source",
+    "refine",
+    "to_document",
+    "with_memory",
+]
 
-def read_inventory(value: Any, path: Path = ()) -> Inventory:
-    """The inventory in a decoded document: the engine's own form, or a registry (known by `profiles`).
-
-    Raises:
-        RequestError: what is wrong, with the paths under `path`.
-    """
-    is_registry = isinstance(value, dict) and "profiles" in value
-    problems = validate(value, "registry" if is_registry else "inventory")
-    if problems:
-        raise RequestError([problem.under(path) for problem in problems])
-    return read_registry(value, path) if is_registry else read_native(value, path)
+if not TYPE_CHECKING:  # type checkers would take every name for exported
+    __getattr__, __dir__ = face(
+        __name__,
+        {
+            "inventory": "Attribute Device Interconnect Inventory Link",
+            "order": "Neighbours device_ranks refine",
+            "products": "Hardware",
+            "native": "read_inventory",
+            "source": "import_texts on_node read_source with_memory",
+            "writer": "to_document",
+        },
+        "detect discovery join",
+    )

@@ -1,24 +1,25 @@
-"""What joins devices, by their product, where no tool has said it."""
+"""Interconnect that is usual for a product, for sources that do not report links."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.inventory.inventory import Interconnect
 from engine.inventory.products import Row
-from engine.inventory.types import Interconnect
 
 
-def usual(row: Row | None, devices: int, nodes: int, notes: list[str]) -> Iterator[Interconnect]:
-    """What usually joins so many devices of a product, on so many nodes.
+def usual_interconnects(
+    row: Row | None, devices: int, nodes: int, notes: list[str]
+) -> Iterator[Interconnect]:
+    """Yield the interconnect that usually connects all devices of a product; rates in GB/s per device.
 
-    Policies read what joins all devices: on several nodes that is the network, not the fabric of each node,
-    unless the fabric spans nodes.
+    On several nodes that is the network, not the fabric inside each node, unless the fabric spans nodes.
 
     Args:
-        row: the product's, of the catalog `products`; None where it isn't known.
-        devices: in all.
-        nodes: that they are spread over, evenly.
-        notes: gets what was assumed.
+        row: of the product in catalog `products`; None if it is unknown.
+        devices: number of devices on all nodes.
+        nodes: number of nodes, with equally many devices each.
+        notes: receives what was assumed.
     """
     if row is None or devices < 2:
         return
@@ -27,11 +28,11 @@ def usual(row: Row | None, devices: int, nodes: int, notes: list[str]) -> Iterat
             yield Interconnect(row["fabric"], float(row["link_gbs"]))
         return
     if row["inter_node"] is None or row["inter_node_gbs"] is None:
-        notes.append("what joins the nodes is not known: no interconnect is counted")
+        notes.append("unknown network between the nodes; no interconnect is recorded")
         return
     rate = float(row["inter_node_gbs"])
     if row["inter_node"] != row["fabric"]:
         notes.append(
-            f"{row['inter_node']} of {rate:g} GB/s is assumed to join the nodes, a network card a device"
+            f"assuming {row['inter_node']} between the nodes: one network card per device, {rate:g} GB/s"
         )
     yield Interconnect(row["inter_node"], rate)

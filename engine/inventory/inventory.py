@@ -1,12 +1,12 @@
-"""An inventory: devices and what joins them."""
+"""Types of an inventory: devices, interconnects of all devices, links of pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from engine.errors import Path
-from engine.records import field, record
+from engine.base.errors import Path
+from engine.base.jsontypes import JsonObject
+from engine.base.records import field, record
 
 Attribute = str | int | float | bool
 
@@ -16,9 +16,9 @@ HOST = "Cpu"
 
 @record
 class Device:
-    """One accelerator or CPU; memory in bytes, None where nobody said how much.
+    """One accelerator or CPU; memory in bytes, None if unknown.
 
-    `attributes` are fields that only some kinds have (chip_count, version …); the catalog says which.
+    `attributes` holds fields of some kinds only (chip_count, version …), as catalog accelerators lists them.
     """
 
     kind: str
@@ -32,12 +32,16 @@ class Device:
     driver_version: str | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     source: Path = field(default=(), compare=False, repr=False)
-    """Where in its document the device stands, for messages."""
+    """Path in its document, for messages."""
     free_bytes: int | None = None
-    """What of its memory is free, where that is known."""
+    """Free memory in bytes, None if unknown."""
+    partition: str | None = None
+    """Profile of a partition of a device (MIG's `1g.10gb`), None for a whole device."""
+    uuid: str | None = None
+    """Identifier by which a runtime selects a partition."""
 
-    def to_value(self) -> dict[str, Any]:
-        """The fields as expressions read them, the attributes beside the others."""
+    def to_value(self) -> JsonObject:
+        """Return the fields that expressions read, attributes included."""
         return {
             "kind": self.kind,
             "memory_bytes": self.memory_bytes,
@@ -55,17 +59,20 @@ class Device:
 
 @record
 class Interconnect:
-    """One kind of link that joins devices; bandwidth in GB/s."""
+    """A fabric or network that connects all devices.
+
+    `bandwidth_gbps` is in GB/s, one direction, per device; documents also call it `bandwidth_gbs`.
+    """
 
     kind: str
     bandwidth_gbps: float
     name: str | None = None
     state: str | None = None
     source: Path = field(default=(), compare=False, repr=False)
-    """Where in its document it stands, for messages."""
+    """Path in its document, for messages."""
 
-    def to_value(self) -> dict[str, Any]:
-        """The fields as expressions read them."""
+    def to_value(self) -> JsonObject:
+        """Return the fields that expressions read."""
         return {
             "kind": self.kind,
             "bandwidth_gbps": self.bandwidth_gbps,
@@ -76,9 +83,9 @@ class Interconnect:
 
 @record
 class Link:
-    """What joins two devices, by their positions: `count` links, and GB/s in one direction of all together.
+    """Connection of two devices, by their positions: `count` links, GB/s in one direction of all together.
 
-    `kind` is an entry of the catalog of links: NVLink, XGMI, PIX … SYS.
+    `kind` is an entry of catalog links: NVLink, XGMI, PIX … SYS.
     """
 
     a: int
@@ -87,10 +94,10 @@ class Link:
     count: int | None = None
     bandwidth_gbs: float | None = None
     switched: bool = False
-    """By way of a switch, which joins every pair at full bandwidth."""
+    """Goes through a switch, which connects every pair at full bandwidth."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """As programs read it."""
+    def to_dict(self) -> JsonObject:
+        """Return the JSON form."""
         return {
             "a": self.a,
             "b": self.b,
@@ -103,18 +110,20 @@ class Link:
 
 @record
 class Inventory:
-    """The devices that a model may be placed on, in the order listed, and what joins them.
+    """The devices available to a model, in the order of the source.
 
-    `interconnects` are what policies read; `links` are what is known of pairs.
+    Policies read `interconnects`; the search for groups of devices also reads `links`, the known pairs.
     """
 
     devices: tuple[Device, ...]
     interconnects: tuple[Interconnect, ...] = ()
     name: str | None = None
     links: tuple[Link, ...] = ()
+    numbering: str | None = None
+    """Order of the device numbers unless it is that of the driver's tool: CUDA's own is `fastest`."""
 
-    def to_value(self) -> dict[str, Any]:
-        """The fields as expressions read them."""
+    def to_value(self) -> JsonObject:
+        """Return the fields that expressions read."""
         return {
             "name": self.name,
             "devices": [{**device.to_value(), "index": index} for index, device in enumerate(self.devices)],
@@ -124,7 +133,7 @@ class Inventory:
 
 @record
 class Imported:
-    """An inventory, and what its source left open."""
+    """An inventory with notes on what its source leaves unknown or what was assumed."""
 
     inventory: Inventory
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Several machines as one inventory: each a node, what joins its devices, and the network between nodes."""
+"""One inventory of several machines: each becomes a node, joined by a network."""
 
 from __future__ import annotations
 
@@ -6,31 +6,30 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from engine.errors import RequestError
-from engine.inventory.fabric import usual
+from engine.base.errors import RequestError
+from engine.base.records import replace
+from engine.inventory.fabric import usual_interconnects
+from engine.inventory.inventory import HOST, Device, Imported, Interconnect, Inventory, Link
 from engine.inventory.products import Hardware
-from engine.inventory.types import HOST, Device, Imported, Interconnect, Inventory, Link
-from engine.records import replace
 
 _MOST_LINKED = 128
-"""Devices of one machine whose links are written pair by pair where it only says what joins all of them;
-there are as many as half the square of that."""
+"""Most devices of a machine whose interconnect is written out as links; pairs grow with the square."""
 
 
 def join(
     machines: Sequence[tuple[str, Inventory]], hardware: Hardware, network: Interconnect | None = None
 ) -> Imported:
-    """The inventory of machines, by the names that nodes get.
+    """Return one inventory of several machines.
 
-    Devices of a machine that has nodes already keep theirs. Numbers go on from one machine to the next.
+    Devices that already have a node keep it. Device numbers continue from one machine to the next.
 
     Args:
-        machines: names and inventories.
-        hardware: what is known of products and links.
-        network: what joins the nodes; what is usual for the product where it isn't said.
+        machines: names of the nodes, and inventories.
+        hardware: the catalogs of products and links.
+        network: between the nodes; the one usual for the product if it is None.
 
     Raises:
-        RequestError: two nodes have one name, or there is only one.
+        RequestError: two nodes have the same name, or there is only one node.
     """
     notes: list[str] = []
     devices: list[Device] = []
@@ -43,52 +42,74 @@ def join(
         for device in machine.devices:
             node = device.node or name
             if node in taken:
-                raise RequestError(f"two nodes are named '{node}'", hint="write NAME=FILE to name them")
+                raise RequestError(f"two nodes are named '{node}'", hint="name them: NAME=FILE")
             devices.append(replace(device, node=node, device_id=numbers[device.kind]))
             numbers[device.kind] += 1
     if len({device.node for device in devices}) < 2:
-        raise RequestError("one machine alone is no several nodes", hint="name two or more")
-    joined = [network] if network is not None else list(_usual(devices, hardware, notes))
+        raise RequestError("`inventory join` needs at least two machines", hint="name two or more")
+    networks = [network] if network is not None else list(_usual_network(devices, hardware, notes))
     for start, (name, machine) in zip(starts, machines, strict=True):
-        own = machine.links or tuple(_pairs(machine, hardware, name, joined, notes))
-        links += [replace(link, a=link.a + start, b=link.b + start) for link in own]
-    return Imported(Inventory(tuple(devices), tuple(joined), links=tuple(links)), tuple(dict.fromkeys(notes)))
+        within = machine.links or tuple(_pairs(machine, hardware, name, networks, notes))
+        links += [replace(link, a=link.a + start, b=link.b + start) for link in within]
+    numbering = _numbering(machines, notes)
+    joined = Inventory(tuple(devices), tuple(networks), links=tuple(links), numbering=numbering)
+    return Imported(joined, tuple(dict.fromkeys(notes)))
+
+
+def _numbering(machines: Sequence[tuple[str, Inventory]], notes: list[str]) -> str | None:
+    """Return the order that numbers the devices of all machines; note what launch commands cannot express."""
+    orders = {machine.numbering for _, machine in machines if machine.devices}
+    for name, machine in machines:
+        numbers: dict[str, list[int | None]] = {}
+        for device in machine.devices:
+            numbers.setdefault(device.kind, []).append(device.device_id)
+        for kind, listed in numbers.items():
+            if kind != HOST and listed != list(range(len(listed))):
+                shown = ", ".join(map(str, listed[:8]))
+                notes.append(f"{name} numbers its devices {shown}; a node's devices are numbered from 0")
+        if len(orders) > 1 and machine.numbering is not None:
+            notes.append(f"the devices of {name} are numbered in the runtime's order, {machine.numbering}")
+    return orders.pop() if len(orders) == 1 else None
 
 
 def _pairs(
     machine: Inventory, hardware: Hardware, name: str, network: Sequence[Interconnect], notes: list[str]
 ) -> Iterator[Link]:
-    """Links between all accelerators of a machine that says only what joins all of them."""
+    """Yield links between all accelerators of a machine that only has an interconnect."""
     nodes = {device.node for device in machine.devices}
     accelerators = [number for number, device in enumerate(machine.devices) if device.kind != HOST]
-    for each in machine.interconnects:
-        if each in network:
+    for fabric in machine.interconnects:
+        if fabric in network:
             continue
         if len(nodes) > 1:
-            notes.append(f"{each.kind} between the nodes of {name} is not kept: one network joins all nodes")
+            notes.append(
+                f"{fabric.kind} between the nodes of {name} is dropped: one network connects all nodes"
+            )
             continue
         if len(accelerators) > _MOST_LINKED:
-            notes.append(f"{each.kind} inside {name} is not kept: more than {_MOST_LINKED} devices")
+            notes.append(f"{fabric.kind} inside {name} is dropped: more than {_MOST_LINKED} devices")
             continue
         rows = {
             kind: row
             for kind, row in hardware.links.rows.items()
-            if each.kind in (row["interconnect"], row["switched_as"])
+            if fabric.kind in (row["interconnect"], row["switched_as"])
         }
         if not rows:
-            notes.append(f"{each.kind} inside {name} is not kept: it is no link between pairs")
+            notes.append(f"{fabric.kind} inside {name} is dropped: it is not a link between pairs")
         for kind, row in rows.items():
             pairs = itertools.combinations(accelerators, 2) if row["peer_to_peer"] else ()
             for a, b in pairs:
-                yield Link(a, b, kind, None, each.bandwidth_gbps, row["switched_as"] == each.kind)
+                yield Link(a, b, kind, None, fabric.bandwidth_gbps, row["switched_as"] == fabric.kind)
 
 
-def _usual(devices: Sequence[Device], hardware: Hardware, notes: list[str]) -> Iterator[Interconnect]:
-    """The network that is usual for the product, where all accelerators are one."""
+def _usual_network(devices: Sequence[Device], hardware: Hardware, notes: list[str]) -> Iterator[Interconnect]:
+    """Yield the network that is usual for the product, if all accelerators are of one."""
     accelerators = [device for device in devices if device.kind != HOST]
-    products = {hardware.products.loose(device.name or "") for device in accelerators}
+    products = {hardware.entry(device.name or "") for device in accelerators}
     row = hardware.product(accelerators[0].name) if len(products) == 1 else None
     if row is None:
-        notes.append("what joins the nodes is not known: --network says it")
+        notes.append("unknown network between the nodes; add --network")
         return
-    yield from usual(row, len(accelerators), len({device.node for device in accelerators}), notes)
+    yield from usual_interconnects(
+        row, len(accelerators), len({device.node for device in accelerators}), notes
+    )

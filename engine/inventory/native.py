@@ -1,4 +1,4 @@
-"""The engine's own inventories, as people write them (schemas/inventory.schema.json)."""
+"""Inventories in decoded documents: the engine's own form (schemas/inventory.schema.json) and registries."""
 
 from __future__ import annotations
 
@@ -6,26 +6,49 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from engine.errors import Path, RequestError
-from engine.inventory.types import Device, Interconnect, Inventory, Link
-from engine.quantities import parse_bytes
+from engine.base.errors import Path, RequestError, path_text
+from engine.base.jsontypes import Json
+from engine.base.quantities import parse_bytes
+from engine.documents import validate
+from engine.inventory.inventory import Device, Interconnect, Inventory, Link
 
 MOST_DEVICES = 100_000
-"""An inventory of more is refused, so that a slip of the pen does not fill the memory."""
+"""Larger inventories are rejected, so that a typo does not fill the memory."""
 
-_OWN_FIELDS = frozenset(
+_FIELDS = frozenset(
     [
         *("kind", "count", "device_id", "name", "memory", "memory_bytes", "available", "free_bytes"),
-        *("numa_node", "node", "compute_capability", "driver_version"),
+        *("numa_node", "node", "compute_capability", "driver_version", "partition", "uuid"),
     ]
 )
 
 
-def read_native(value: dict[str, Any], path: Path) -> Inventory:
-    """The inventory in a document that keeps to the schema.
+def read_inventory(value: Json, path: Path = ()) -> Inventory:
+    """Return the inventory in a decoded document: the engine's own form, or a registry (it has `profiles`).
+
+    Args:
+        value: the decoded document.
+        path: of the inventory in its document, for errors.
 
     Raises:
-        RequestError: a size that can't be read or is missing, a number given twice.
+        RequestError: what is wrong, with paths below `path`.
+    """
+    is_registry = isinstance(value, dict) and "profiles" in value
+    problems = validate(value, "registry" if is_registry else "inventory")
+    if problems or not isinstance(value, dict):
+        raise RequestError([problem.under(path) for problem in problems])
+    if is_registry:
+        from engine.inventory.registry import read_registry  # deferred: start-up time
+
+        return read_registry(value, path)
+    return read_native(value, path)
+
+
+def read_native(value: dict[str, Any], path: Path) -> Inventory:
+    """Return the inventory in a document that satisfies the schema.
+
+    Raises:
+        RequestError: a size or rate is missing or unreadable, or a number is used twice.
     """
     devices: list[Device] = []
     _check_count(value["devices"], path)
@@ -35,14 +58,15 @@ def read_native(value: dict[str, Any], path: Path) -> Inventory:
     interconnects = tuple(
         Interconnect(
             kind=entry["kind"],
-            bandwidth_gbps=float(entry["bandwidth_gbps"]),
+            bandwidth_gbps=_rate(entry, (*path, "interconnects", position)),
             name=entry.get("name"),
             state=entry.get("state"),
             source=(*path, "interconnects", position),
         )
         for position, entry in enumerate(value.get("interconnects", []))
     )
-    return Inventory(tuple(devices), interconnects, value.get("name"), _links(value, len(devices), path))
+    links = _links(value, len(devices), path)
+    return Inventory(tuple(devices), interconnects, value.get("name"), links, value.get("numbering"))
 
 
 def _links(value: dict[str, Any], devices: int, path: Path) -> tuple[Link, ...]:
@@ -50,17 +74,17 @@ def _links(value: dict[str, Any], devices: int, path: Path) -> tuple[Link, ...]:
     for position, entry in enumerate(value.get("links", [])):
         for end in ("a", "b"):
             if entry[end] >= devices:
-                message = f"{end}: there are {devices} devices, none at {entry[end]}"
+                message = f"{end}: no device at position {entry[end]}; there are {devices} devices"
                 raise RequestError(message, path=(*path, "links", position, end))
         bandwidth = entry.get("bandwidth_gbs")
         links.append(
             Link(
-                int(entry["a"]),
-                int(entry["b"]),
-                entry["kind"],
-                entry.get("count"),
-                None if bandwidth is None else float(bandwidth),
-                entry.get("switched", False),
+                a=int(entry["a"]),
+                b=int(entry["b"]),
+                kind=entry["kind"],
+                count=entry.get("count"),
+                bandwidth_gbs=None if bandwidth is None else float(bandwidth),
+                switched=entry.get("switched", False),
             )
         )
     return tuple(links)
@@ -84,7 +108,7 @@ def _devices(entry: dict[str, Any], path: Path, taken: dict[str, set[int]]) -> I
     for number in range(int(first), int(first) + int(entry.get("count", 1))):
         if number in numbers:
             raise RequestError(
-                f"two devices of kind {entry['kind']} have the number {number}",
+                f"two devices of kind {entry['kind']} have number {number}",
                 path=(*path, "device_id") if "device_id" in entry else path,
             )
         numbers.add(number)
@@ -99,19 +123,33 @@ def _devices(entry: dict[str, Any], path: Path, taken: dict[str, set[int]]) -> I
             node=entry.get("node"),
             compute_capability=entry.get("compute_capability"),
             driver_version=entry.get("driver_version"),
-            attributes={key: element for key, element in entry.items() if key not in _OWN_FIELDS},
+            attributes={key: element for key, element in entry.items() if key not in _FIELDS},
             source=path,
             free_bytes=free,
+            partition=entry.get("partition"),
+            uuid=entry.get("uuid"),
         )
 
 
 def _memory(entry: dict[str, Any], path: Path) -> int | None:
-    given = [name for name in ("memory", "memory_bytes") if name in entry]
-    if len(given) != 1:
-        message = "memory and memory_bytes both" if given else "a device without memory"
-        hint = "keep one of them" if given else "write memory: 80GiB"
-        raise RequestError(message, path=(*path, given[1]) if given else path, hint=hint)
-    return _size(entry[given[0]], (*path, given[0]))
+    names = [name for name in ("memory", "memory_bytes") if name in entry]
+    if len(names) != 1:
+        message = "memory and memory_bytes both" if names else "a device without memory"
+        hint = "keep one of them" if names else "write memory: 80GiB"
+        raise RequestError(message, path=(*path, names[1]) if names else path, hint=hint)
+    return _size(entry[names[0]], (*path, names[0]))
+
+
+def _rate(entry: dict[str, Any], path: Path) -> float:
+    """Return the bandwidth in GB/s: `bandwidth_gbs`, or `bandwidth_gbps`, which means the same."""
+    rates = {name: float(entry[name]) for name in ("bandwidth_gbs", "bandwidth_gbps") if name in entry}
+    if not rates:
+        message = f"{path_text(path)} has no field 'bandwidth_gbs'"
+        raise RequestError(message, path=path, hint="bandwidth in GB/s, one direction, per device")
+    if len(set(rates.values())) > 1:
+        message = "bandwidth_gbs and bandwidth_gbps differ; both are in GB/s"
+        raise RequestError(message, path=(*path, "bandwidth_gbps"), hint="keep bandwidth_gbs")
+    return next(iter(rates.values()))
 
 
 def _size(size: int | float | str | None, path: Path) -> int | None:

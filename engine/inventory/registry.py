@@ -1,18 +1,18 @@
-"""Registries as the ai-hwaccel tool writes them (schemas/registry.schema.json)."""
+"""Registries of the ai-hwaccel tool (schemas/registry.schema.json)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from engine.errors import Path, RequestError
-from engine.inventory.types import Attribute, Device, Interconnect, Inventory
+from engine.base.errors import Path, RequestError
+from engine.inventory.inventory import Attribute, Device, Interconnect, Inventory
 
 
 def read_registry(value: dict[str, Any], path: Path) -> Inventory:
-    """The inventory in a registry that keeps to the schema.
+    """Return the inventory in a registry that satisfies the schema.
 
     Raises:
-        RequestError: a field of an accelerator that is neither text, number nor bool.
+        RequestError: a field of an accelerator is neither string, number nor bool.
     """
     profiles = (*path, "profiles")
     devices = tuple(
@@ -43,27 +43,27 @@ def _device(profile: dict[str, Any], path: Path) -> Device:
     for name, element in fields.items():
         if not isinstance(element, _ATTRIBUTES):
             raise RequestError(
-                f"{name} is neither text, number, true nor false", path=(*path, "accelerator", kind, name)
+                f"{name}: expected a string, a number, true or false", path=(*path, "accelerator", kind, name)
             )
         if name == "device_id":
             device_id = element
         else:
             attributes[name] = element
     if device_id is not None and (not isinstance(device_id, int) or isinstance(device_id, bool)):
-        raise RequestError("device_id is not a whole number", path=(*path, "accelerator", kind, "device_id"))
+        raise RequestError(
+            "device_id: expected a whole number", path=(*path, "accelerator", kind, "device_id")
+        )
     numa_node = profile.get("numa_node")
     return Device(
-        kind,
-        int(profile["memory_bytes"]),
-        profile["available"],
-        device_id,
-        None,
-        None if numa_node is None else int(numa_node),
-        None,
-        profile.get("compute_capability"),
-        profile.get("driver_version"),
-        attributes,
-        path,
+        kind=kind,
+        memory_bytes=int(profile["memory_bytes"]),
+        available=profile["available"],
+        device_id=device_id,
+        numa_node=None if numa_node is None else int(numa_node),
+        compute_capability=profile.get("compute_capability"),
+        driver_version=profile.get("driver_version"),
+        attributes=attributes,
+        source=path,
     )
 
 

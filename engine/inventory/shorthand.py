@@ -1,40 +1,42 @@
-"""Machines in a word: `8xH100-SXM`, `2x8xH200-SXM` (nodes x devices), `v5p-8`, `2xGaudi3+8xL40S`."""
+"""Shorthand for machines: `8xH100-SXM`, `2x8xH200-SXM` (nodes x devices), `2xp5.48xlarge`, `v5p-8`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from engine.errors import RequestError
-from engine.inventory.fabric import usual
+from engine.base.errors import RequestError
+from engine.inventory.fabric import usual_interconnects
+from engine.inventory.inventory import Attribute, Device, Imported, Interconnect, Inventory
 from engine.inventory.products import Hardware, Row, attributes
-from engine.inventory.types import Attribute, Device, Imported, Interconnect, Inventory
 
-_PART = re.compile(r"(?:(?P<nodes>\d+)x)?(?:(?P<count>\d+)x)?(?P<name>[A-Za-z][\w.-]*)\Z")
+_PART = re.compile(r"\s*(?:(?P<nodes>\d+) ?[x×] ?)?(?:(?P<count>\d+) ?[x×] ?)?(?P<name>\w[\w. -]*?)\s*\Z")
 _SLICE = re.compile(r"(?P<name>v\d+[a-z]*|v5litepod)-(?P<cores>\d+)\Z")
-_SHORTHAND = re.compile(r"(?:\d+x)?(?:\d+x)?[A-Za-z][\w.-]*(?:\+(?:\d+x)?(?:\d+x)?[A-Za-z][\w.-]*)*\Z")
+_MACHINE = r"(?:\d+ ?[x×] ?){1,2}\w[\w. -]*|[A-Za-z][\w.-]*"
+"""With a count, a name may have spaces or begin with a digit: `2x GeForce RTX 3090`."""
+_SHORTHAND = re.compile(rf"\s*(?:{_MACHINE})(?:\+\s*(?:{_MACHINE}))*\Z")
 
 MOST_DEVICES = 100_000
 
 
 def is_shorthand(text: str) -> bool:
-    """Whether a text can be read as machines in a word; a file's name may look like one."""
+    """Test whether a text has the form of a shorthand; the name of a file may have it, too."""
     return _SHORTHAND.match(text) is not None
 
 
 def read_shorthand(text: str, hardware: Hardware) -> Imported:
-    """The inventory that a word means.
+    """Return the inventory that a shorthand describes.
 
     Raises:
-        RequestError: a product that isn't known, or a count that can't be.
+        RequestError: a product is unknown, or a count is out of range.
     """
     devices: list[Device] = []
-    joined: dict[str, Interconnect] = {}
+    interconnects: dict[str, Interconnect] = {}
     notes: list[str] = []
     for part in text.split("+"):
         for link in _part(part, hardware, devices, notes):
-            joined.setdefault(link.kind, link)
-    return Imported(Inventory(tuple(devices), tuple(joined.values()), name=text), tuple(notes))
+            interconnects.setdefault(link.kind, link)
+    return Imported(Inventory(tuple(devices), tuple(interconnects.values()), name=text), tuple(notes))
 
 
 def _part(part: str, hardware: Hardware, devices: list[Device], notes: list[str]) -> Iterator[Interconnect]:
@@ -43,7 +45,7 @@ def _part(part: str, hardware: Hardware, devices: list[Device], notes: list[str]
         row = _row(slice_["name"], part, hardware)
         cores, per_chip = int(slice_["cores"]), row["cores_per_chip"] or 1
         if cores == 0 or cores % per_chip:
-            raise RequestError(f"{part}: a slice has a multiple of {per_chip} cores, from {per_chip}")
+            raise RequestError(f"{part}: expected a multiple of {per_chip} cores, at least {per_chip}")
         devices.append(_device(row, part, devices, None, chips=cores // per_chip))
         return
     match = _PART.match(part)
@@ -51,44 +53,79 @@ def _part(part: str, hardware: Hardware, devices: list[Device], notes: list[str]
     nodes, count = match["nodes"], match["count"]
     if count is None:
         nodes, count = None, nodes
+    known = hardware.product(match["name"])
+    instance = hardware.instance(match["name"]) if known is None else None
+    if instance is not None and instance["devices"] is not None:
+        machines = int(nodes or 1) * int(count or 1)
+        yield from _instances(instance, match["name"], part, machines, hardware, devices, notes)
+        return
     row = _row(match["name"], part, hardware)
-    many, machines = int(count or 1), int(nodes or 1)
-    if not 0 < many * machines <= MOST_DEVICES - len(devices):
-        raise RequestError(f"{part}: between 1 and {MOST_DEVICES} devices")
+    per_node, machines = int(count or 1), int(nodes or 1)
+    if not 0 < per_node * machines <= MOST_DEVICES - len(devices):
+        raise RequestError(f"{part}: expected 1 to {MOST_DEVICES} devices")
     for machine in range(machines):
         node = f"node{machine}" if machines > 1 else None
-        devices.extend(_numbered(row, match["name"], devices, node, many))
-    yield from usual(row, many * machines, machines, notes)
+        devices.extend(_numbered(row, match["name"], devices, node, per_node))
+    yield from usual_interconnects(row, per_node * machines, machines, notes)
+
+
+def _instances(
+    instance: Row,
+    name: str,
+    part: str,
+    machines: int,
+    hardware: Hardware,
+    devices: list[Device],
+    notes: list[str],
+) -> Iterator[Interconnect]:
+    """Yield the interconnects of machines of a cloud, by catalog instances; add their devices."""
+    product, per_node = instance["product"], int(instance["devices"])
+    row = (
+        hardware.products.rows[product]
+        if product in hardware.products.rows
+        else _row(product, part, hardware)
+    )
+    if not 0 < per_node * machines <= MOST_DEVICES - len(devices):
+        raise RequestError(f"{part}: expected 1 to {MOST_DEVICES} devices")
+    for machine in range(machines):
+        node = f"node{machine}" if machines > 1 else None
+        devices.extend(_numbered(row, product, devices, node, per_node))
+    notes.append(f"{name} has {per_node} × {product}")
+    if machines > 1 and instance["network"] is not None:
+        yield Interconnect(instance["network"], float(instance["network_gbs"]))
+    elif machines > 1 and instance["devices"] is not None and row["inter_node"] != row["fabric"]:
+        notes.append(f"unknown network between machines of type {name}; no interconnect is recorded")
+    else:
+        yield from usual_interconnects(row, per_node * machines, machines, notes)
 
 
 def _numbered(row: Row, name: str, devices: list[Device], node: str | None, count: int) -> Iterator[Device]:
     first = sum(device.kind == row["kind"] for device in devices)
     for number in range(first, first + count):
-        yield _made(row, name, number, node, {})
+        yield _new_device(row, name, number, node, {})
 
 
 def _device(row: Row, name: str, devices: list[Device], node: str | None, *, chips: int) -> Device:
     number = sum(device.kind == row["kind"] for device in devices)
-    return _made(row, name, number, node, {"chip_count": chips}, chips)
+    return _new_device(row, name, number, node, {"chip_count": chips}, chips)
 
 
-def _made(
-    row: Row, name: str, number: int, node: str | None, more: dict[str, Attribute], times: int = 1
+def _new_device(
+    row: Row, name: str, number: int, node: str | None, extra: dict[str, Attribute], chips: int = 1
 ) -> Device:
     memory = row["memory_mib"]
     return Device(
         kind=row["kind"],
-        memory_bytes=None if memory is None else memory * 2**20 * times,
+        memory_bytes=None if memory is None else memory * 2**20 * chips,
         device_id=number,
         name=name,
         node=node,
-        attributes={**attributes(row), **more},
+        attributes={**attributes(row), **extra},
     )
 
 
 def _row(name: str, part: str, hardware: Hardware) -> Row:
     row = hardware.product(name)
     if row is None:
-        hint = hardware.products.nearest(name) or "the catalog `products` lists them"
-        raise RequestError(f"{part}: unknown product '{name}'", hint=hint)
+        raise RequestError(f"{part}: unknown product '{name}'", hint=hardware.unknown_product_hint(name))
     return row

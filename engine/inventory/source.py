@@ -1,24 +1,29 @@
-"""Inventories from whatever people have: a document, pasted output of tools, machines in a word."""
+"""Inventories from whatever people have: a document, pasted output of tools, or a shorthand like 8xH100-SXM.
+
+Documents of the engine's own form are read without the other readers, whose import costs a process's start.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from engine.base.errors import DocumentError, EngineError, RequestError
+from engine.base.records import record, replace
 from engine.documents import Document, parse_document, read_text
-from engine.errors import DocumentError, RequestError
-from engine.inventory import read_inventory
-from engine.inventory.types import Imported, Inventory
-from engine.records import record, replace
+from engine.inventory.inventory import Imported, Inventory
+from engine.inventory.native import read_inventory
 
 if TYPE_CHECKING:
     from engine.inventory.products import Hardware
+    from engine.inventory.reader import DocumentReader
 
 
 @record(eq=False)
 class Found:
-    """An inventory, the document that it was read from where there is one, and what its source left open."""
+    """An inventory, the document that it was read from if there is one, and notes on what is unknown."""
 
     inventory: Inventory
     document: Document | None = None
@@ -26,123 +31,155 @@ class Found:
 
 
 def read_source(source: str, hardware: Callable[[], Hardware]) -> Found:
-    """The inventory that an argument means: a file, "-" for standard input, or machines in a word.
+    """Return the inventory that an argument names.
 
     Args:
-        source: the argument.
-        hardware: called where the catalogs of products and links are needed.
+        source: a file, "-" for standard input, or a shorthand.
+        hardware: called if the catalogs of products and links are needed.
 
     Raises:
-        DocumentError: it can't be read, or is damaged; with its place.
-        RequestError: what is wrong with what it says.
+        DocumentError: the text cannot be read or is damaged; with its place.
+        RequestError: what is wrong with its content.
     """
     if source != "-" and not os.path.exists(source):
-        from engine.inventory.shorthand import is_shorthand, read_shorthand
+        from engine.inventory.shorthand import is_shorthand, read_shorthand  # deferred: start-up time
 
         if is_shorthand(source) and not source.endswith((".yaml", ".yml", ".json", ".txt", ".csv")):
-            meant = read_shorthand(source, hardware())
-            return Found(meant.inventory, None, meant.notes)
+            imported = read_shorthand(source, hardware())
+            return Found(imported.inventory, None, imported.notes)
     text = read_text(source)
     name = "<stdin>" if source == "-" else source
-    if not _is_document(text):
-        from engine.inventory.captures import is_capture, read_captures
+    return _read_text(name, text, hardware)
 
-        if is_capture(text):
-            imported = read_captures([(name, text)], hardware())
-            return Found(imported.inventory, None, imported.notes)
-    document = _parse(text, name)
-    imported = _of_document(document, hardware)
+
+def _read_text(name: str, text: str, hardware: Callable[[], Hardware]) -> Found:
+    """Return the inventory in a text: a document, or what tools printed, whatever the text begins with."""
+    if not _is_document(text):
+        from engine.inventory.margins import plain  # deferred: start-up time
+        from engine.inventory.prompts import document_after_prompt  # deferred: start-up time
+
+        inner = plain(text)
+        printed = inner if _is_document(inner) else document_after_prompt(inner)
+        captured = _read_capture(name, text, hardware) if printed is None else None
+        if captured is not None:
+            return Found(captured.inventory, None, captured.notes)
+        text = text if printed is None else printed
+    try:
+        document = _parse(text, name)
+        imported = _read_document(document, hardware)
+    except EngineError:
+        from engine.inventory.recognize import is_capture, unreadable  # deferred: start-up time
+
+        if not is_capture(text):
+            refusal = None if _is_document(text) else unreadable(name, text)
+            if refusal is None:
+                raise
+            raise refusal from None
+        captured = _read_capture(name, text, hardware)
+        assert captured is not None
+        return Found(captured.inventory, None, captured.notes)
     return Found(imported.inventory, document, imported.notes)
 
 
+def _read_capture(name: str, text: str, hardware: Callable[[], Hardware]) -> Imported | None:
+    """Return the inventory in a tool's output; None if no reader recognises the text."""
+    from engine.inventory.recognize import is_capture, read_captures, read_plugins  # deferred: start-up time
+
+    if is_capture(text):
+        return read_captures([(name, text)], hardware())
+    return read_plugins(name, text, hardware())
+
+
 def _parse(text: str, name: str) -> Document:
-    """The document; a text that isn't meant as one gets a hint at what is read besides."""
+    """Return the document; the error for a text that is none of ours has a hint at what can be read."""
     try:
         return parse_document(text, name)
     except DocumentError as error:
-        meant = name.endswith((".yaml", ".yml", ".json")) or _is_document(text) or "devices" in text
-        if meant or not text.strip():
+        is_ours = name.endswith((".yaml", ".yml", ".json")) or _is_document(text) or "devices" in text
+        if is_ours or not text.strip():
             raise
-        hint = "neither an inventory nor what a tool prints of accelerators, such as nvidia-smi topo -m"
+        hint = "neither an inventory nor a known tool's output, such as nvidia-smi topo -m"
         raise DocumentError(error.message, place=error.place, hint=hint) from None
 
 
-def _of_document(document: Document, hardware: Callable[[], Hardware]) -> Imported:
+def _read_document(document: Document, hardware: Callable[[], Hardware]) -> Imported:
+    value = document.value
     try:
-        if (isinstance(document.value, dict) and "items" in document.value) or _is_node(document.value):
-            from engine.inventory.kubernetes import is_nodes, read_nodes
+        if isinstance(value, dict) and _is_ours(value):
+            return Imported(read_inventory(value))
+        from engine.inventory import discovery, recognize  # deferred: start-up time
 
-            if is_nodes(document.value):
-                return read_nodes(document.value, hardware())
-        if _may_be_printed(document.value):
-            from engine.inventory.captures import read_printed
-
-            printed = read_printed(document.value, hardware())
-            if printed is not None:
-                return printed
-        return Imported(read_inventory(document.value))
+        for reader in discovery.document_readers():
+            if reader.takes(value):
+                return reader.read(value, hardware())
+        for read in (recognize.read_printed, recognize.read_plugin_document):
+            imported = read(value, hardware())
+            if imported is not None:
+                return imported
+        return Imported(read_inventory(value))
     except RequestError as error:
         raise error.located(document) from None
 
 
-def _may_be_printed(value: object) -> bool:
-    """Whether a decoded document may be what a tool printed, rather than an inventory or a registry."""
-    return isinstance(value, list) or (
-        isinstance(value, dict) and not value.keys() & {"devices", "profiles"} and "kind" not in value
-    )
-
-
-def _is_node(value: object) -> bool:
-    return isinstance(value, dict) and value.get("kind") == "Node"
+def _is_ours(value: dict[str, object]) -> bool:
+    """Test for an inventory or a registry, which need no other reader."""
+    is_ours = "devices" in value or "profiles" in value
+    return is_ours and "items" not in value and value.get("kind") != "Node"
 
 
 def import_texts(texts: Sequence[tuple[str, str]], hardware: Hardware, source: str = "auto") -> Imported:
-    """The inventory that some texts together describe; one of them may be a document.
+    """Return the inventory that some texts of one machine describe together; one may be a document.
+
+    Args:
+        texts: names, for messages, and contents.
+        hardware: the catalogs of products and links.
+        source: a value of `--from`.
 
     Raises:
-        DocumentError: it can't be read, or is damaged; with its place.
-        RequestError: what is wrong with what it says.
+        DocumentError: a text cannot be read or is damaged; with its place.
+        RequestError: what is wrong with its content.
     """
-    from engine.inventory.captures import read_captures
+    from engine.inventory.recognize import read_captures  # deferred: start-up time
 
-    if source in _DOCUMENTS or (len(texts) == 1 and source == "auto" and _is_document(texts[0][1])):
+    expected = _document_reader(source)
+    if expected:
         if len(texts) > 1:
-            raise RequestError(f"{source}: one document, not {len(texts)} files")
+            raise RequestError(f"{source}: expected one document, found {len(texts)} files")
         document = parse_document(texts[0][1], texts[0][0])
-        _check_kind(document, source)
-        return _of_document(document, lambda: hardware)
+        if not expected.takes(document.value):
+            message = f"expected {expected.expected}"
+            raise RequestError(message, path=(), hint=expected.hint).located(document)
+        try:
+            return expected.read(document.value, hardware)
+        except RequestError as error:
+            raise error.located(document) from None
+    if source == "auto" and len(texts) == 1:
+        found = _read_text(*texts[0], lambda: hardware)
+        return Imported(found.inventory, found.notes)
     return read_captures(texts, hardware, source)
 
 
-_DOCUMENTS = ("kubernetes", "registry")
+def _document_reader(source: str) -> DocumentReader | None:
+    """Return the reader of documents that a value of `--from` selects; None if it selects readers of text."""
+    from engine.inventory import discovery  # deferred: start-up time
+    from engine.inventory.reader import DocumentReader  # deferred: start-up time
 
-
-def _check_kind(document: Document, source: str) -> None:
-    """That a document is what `--from` says.
-
-    Raises:
-        RequestError: it isn't.
-    """
-    from engine.inventory.kubernetes import is_nodes
-
-    value = document.value
-    fits = {
-        "kubernetes": ("nodes, as kubectl get nodes -o json prints them", is_nodes(value)),
-        "registry": ("a registry with profiles", isinstance(value, dict) and "profiles" in value),
-    }
-    what, is_so = fits.get(source, ("", True))
-    if not is_so:
-        raise RequestError(f"expected {what}", path=()).located(document)
+    if source in discovery.sources():
+        return next((reader for reader in discovery.document_readers() if source in reader.sources), None)
+    plugins = [reader for reader in discovery.plugin_readers(source) if isinstance(reader, DocumentReader)]
+    return plugins[0] if plugins else None
 
 
 def _is_document(text: str) -> bool:
-    """Whether a text begins as YAML or JSON of ours does; output of tools never does."""
+    """Test whether a text begins as YAML or JSON of ours does; text that tools print never does."""
     for line in text.splitlines():
         if line.strip() and not line.startswith(("#", "%", "---")):
-            return line.lstrip().startswith(("{", "[")) or line.startswith(_KEYS)
+            return _START.match(line.lstrip()) is not None or line.startswith(_KEYS)
     return False
 
 
+_START = re.compile(r"\{|\[\s*(?:[\[{\"\]]|\Z)")
+"""Start of JSON or of YAML in brackets; `[root@host ~]#` is none."""
 _KEYS = (
     "devices",
     "name:",
@@ -154,10 +191,11 @@ _KEYS = (
     "apiVersion",
     "kind:",
 )
+"""Top-level keys of inventories, registries and Kubernetes' objects."""
 
 
 def on_node(inventory: Inventory, node: str | None) -> Inventory:
-    """The inventory with a node for the devices of which none is known."""
+    """Return the inventory with a node for the devices that have none."""
     if node is None:
         return inventory
     devices = tuple(
@@ -167,23 +205,35 @@ def on_node(inventory: Inventory, node: str | None) -> Inventory:
 
 
 def with_memory(inventory: Inventory, size: int | None) -> Inventory:
-    """The inventory with a size for the devices of which none is known.
+    """Return the inventory with a memory size, in bytes, for the devices that have none.
+
+    Devices that are not available need none, and get 0.
 
     Raises:
-        RequestError: there are such devices, and no size is given.
+        RequestError: there are such devices, and `size` is None.
     """
     unknown = [device for device in inventory.devices if device.memory_bytes is None]
     if not unknown:
         return inventory
-    if size is None:
-        named = unknown[0].name or f"{unknown[0].kind} {unknown[0].device_id}"
+    missing = [device for device in unknown if device.available]
+    if missing and size is None:
+        name = missing[0].name or f"{missing[0].kind} {missing[0].device_id}"
         raise RequestError(
-            f"the memory of {len(unknown)} devices is not known ({named})",
-            hint="say it with --memory 80GiB, or add what "
-            "nvidia-smi --query-gpu=index,name,memory.total --format=csv prints",
+            f"unknown memory of {len(missing)} device{'s' * (len(missing) > 1)} ({name})",
+            hint=f"add --memory 80GiB{_memory_commands(missing[0].kind)}",
         )
     devices = tuple(
-        replace(device, memory_bytes=size) if device.memory_bytes is None else device
+        replace(device, memory_bytes=(size or 0) if device.available else 0)
+        if device.memory_bytes is None
+        else device
         for device in inventory.devices
     )
     return replace(inventory, devices=devices)
+
+
+def _memory_commands(kind: str) -> str:
+    """Return words for the commands whose output states the memory of a kind of device."""
+    from engine.inventory.discovery import memory_commands  # deferred: start-up time
+
+    commands = " or ".join(memory_commands(kind))
+    return f", or output that states it: {commands}" if commands else ""

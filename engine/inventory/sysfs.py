@@ -1,133 +1,66 @@
-"""What the kernel says of accelerators in /sys and /dev, where no tool of their maker's is there to ask."""
+"""Accelerators that the kernel shows in /sys and /dev, for makers whose tool is not installed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
-from engine.inventory.capture import Seen, SeenDevice
+from engine.base.quantities import whole
+from engine.inventory.kernel_files import entries_of, hexadecimal, text_of
 from engine.inventory.products import Hardware, Row
-from engine.inventory.rocm_smi import Cells, links
-from engine.quantities import whole
+from engine.inventory.reader import Detector
+from engine.inventory.seen import Seen
 
 _BUS = "sys/bus/pci/devices"
-_KFD = "sys/class/kfd/kfd/topology/nodes"
 _ACCELERATOR = "1200"
-"""The class of the PCI standard for processing accelerators."""
-_XGMI = 11
-"""What the kernel's AMD driver calls such a link (HSA_IOLINK_TYPE_XGMI in its topology)."""
+"""Class of processing accelerators in the PCI standard."""
 
 
-def devices(
-    root: Path, hardware: Hardware, hop_weight: int, told: set[str], notes: list[str]
+def find_devices(
+    root: Path, hardware: Hardware, detectors: Sequence[Detector], reported: Set[str], notes: list[str]
 ) -> Iterator[Seen]:
-    """The accelerators on the PCI bus that programs can reach, of one kind each time.
+    """Yield the accelerators on the PCI bus that programs can open, one `Seen` per kind.
 
     Args:
         root: of the file system.
-        hardware: what is known of PCI numbers and products.
-        hop_weight: of one xGMI hop.
-        told: kinds that a tool has told of already.
-        notes: gets what is on the bus and can't be used.
+        hardware: the catalogs `pci` and `products`.
+        detectors: complete devices by what their makers' drivers show.
+        reported: kinds that a tool has listed already.
+        notes: receives what is on the bus and cannot be used.
     """
-    found: dict[str, list[tuple[Path, Row]]] = {}
-    for path in _sorted(root / _BUS):
-        numbers = f"{_hexadecimal(path / 'vendor')}:{_hexadecimal(path / 'device')}"
+    kinds: dict[str, list[tuple[Path, Row]]] = {}
+    for path in entries_of(root / _BUS):
+        numbers = f"{hexadecimal(path / 'vendor')}:{hexadecimal(path / 'device')}"
         row = hardware.pci.rows.get(numbers)
-        if row is not None and row["kind"] not in told:
-            found.setdefault(row["kind"], []).append((path, row))
-        elif row is None and _hexadecimal(path / "class").startswith(_ACCELERATOR):
-            notes.append(f"the PCI bus has an accelerator {numbers} that the catalog `pci` doesn't know")
-    for kind, each in found.items():
-        usable = each[: _reachable(root, each[0][1], len(each))]
-        if len(usable) < len(each):
-            what = each[0][1]["words"]
+        if row is not None and row["kind"] not in reported:
+            kinds.setdefault(row["kind"], []).append((path, row))
+        elif row is None and hexadecimal(path / "class").startswith(_ACCELERATOR):
+            notes.append(f"unknown accelerator {numbers} on the PCI bus; add it to catalog pci")
+    for kind, devices in kinds.items():
+        row = devices[0][1]
+        usable = devices[: _count_reachable(root, row, len(devices))]
+        if len(usable) < len(devices):
             notes.append(
-                f"the PCI bus has {len(each)} of '{what}', and /dev gives {len(usable)} of them to use"
+                f"{len(devices)} × '{row['words']}' on the PCI bus, but /dev gives access to {len(usable)}"
             )
         if usable:
-            yield _seen(root, kind, usable, hop_weight)
+            seen = _seen(kind, usable)
+            for detector in detectors:
+                if detector.describe is not None:
+                    detector.describe(root, [path for path, _ in usable], seen, hardware)
+            yield seen
 
 
-def _seen(root: Path, kind: str, found: list[tuple[Path, Row]], hop_weight: int) -> Seen:
+def _seen(kind: str, devices: Sequence[tuple[Path, Row]]) -> Seen:
     seen = Seen(kind)
-    addresses = {}
-    for number, (path, row) in enumerate(found):
+    for number, (path, row) in enumerate(devices):
         device = seen.device(number, 1)
         device.name = row["product"] or row["words"]
-        device.numa_node = whole(_text(path / "numa_node"))
-        _amd_memory(path, device)
-        addresses[path.name] = number
-    tables = _kfd(root, addresses)
-    if tables["type"]:
-        seen.links = list(links(tables, seen, str(hop_weight)))
+        device.numa_node = whole(text_of(path / "numa_node"))
     return seen
 
 
-def _amd_memory(path: Path, device: SeenDevice) -> None:
-    """Of AMD's driver, which alone tells it here."""
-    total, used = whole(_text(path / "mem_info_vram_total")), whole(_text(path / "mem_info_vram_used"))
-    device.memory_bytes = total
-    device.free_bytes = None if total is None or used is None else max(total - used, 0)
-
-
-def _reachable(root: Path, row: Row, count: int) -> int:
-    """How many devices /dev has files for."""
+def _count_reachable(root: Path, row: Row, count: int) -> int:
+    """Return how many of `count` devices have a file in /dev."""
     files = [file for pattern in row["nodes"] for file in (root / "dev").glob(pattern)]
     return count if files and row["shared"] else min(count, len(files))
-
-
-# --- links of AMD's devices ---------------------------------------------------------------------------------
-
-
-def _kfd(root: Path, addresses: Mapping[str, int]) -> dict[str, Cells]:
-    """Types and weights of pairs, as AMD's driver has them; what it doesn't join directly goes over PCIe."""
-    nodes = {}
-    for path in _sorted(root / _KFD):
-        number = addresses.get(_address_of(_properties(path / "properties")))
-        if number is not None:
-            nodes[path.name] = number
-    types: Cells = {(a, b): "PCIE" for a in nodes.values() for b in nodes.values() if a != b}
-    weights: Cells = {}
-    for name, number in nodes.items():
-        for path in _sorted(root / _KFD / name / "io_links"):
-            link = _properties(path / "properties")
-            other = nodes.get(str(link.get("node_to")))
-            if other is not None and other != number and link.get("type") == _XGMI:
-                types[number, other] = "XGMI"
-                weights[number, other] = str(link.get("weight"))
-    return {"type": types, "weight": weights}
-
-
-def _address_of(node: Mapping[str, int]) -> str:
-    """The PCI address of a node of the driver's topology: `location_id` packs bus, device and function."""
-    place = node.get("location_id", 0)
-    return f"{node.get('domain', 0):04x}:{place >> 8 & 0xFF:02x}:{place >> 3 & 0x1F:02x}.{place & 7}"
-
-
-def _properties(path: Path) -> dict[str, int]:
-    """Lines of `name number`."""
-    words = (line.split() for line in (_text(path) or "").splitlines())
-    return {each[0]: number for each in words if len(each) == 2 and (number := whole(each[1])) is not None}
-
-
-# --- files --------------------------------------------------------------------------------------------------
-
-
-def _sorted(folder: Path) -> list[Path]:
-    """What is in a folder, numbers and addresses in their order; nothing where it can't be read."""
-    try:
-        return sorted(folder.iterdir(), key=lambda path: (len(path.name), path.name))
-    except OSError:
-        return []
-
-
-def _hexadecimal(path: Path) -> str:
-    return (_text(path) or "").removeprefix("0x").lower()
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return None

@@ -13,8 +13,8 @@ from typing import Any
 import pynvml
 import pytest
 
+from engine.catalogs.hardware import load_hardware
 from engine.inventory import detect
-from engine.policy.hardware import load_hardware
 from tests.conftest import DATA, TOP, Run
 
 Machine = Callable[[dict[str, Any]], None]
@@ -61,7 +61,7 @@ def test_eight_devices_on_a_switch(machine: Machine, run: Run) -> None:
     assert [each["kind"] for each in found["devices"]] == ["CudaGpu"] * 8 + ["Cpu"]
     assert [each.get("numa_node") for each in found["devices"]][:8] == [0] * 4 + [1] * 4
     assert [each["free_bytes"] for each in found["devices"]][:3] == [85000000000 - n for n in range(3)]
-    assert found["interconnects"] == [{"kind": "NVSwitch", "bandwidth_gbps": 450.0}]
+    assert found["interconnects"] == [{"kind": "NVSwitch", "bandwidth_gbs": 450.0, "bandwidth_gbps": 450.0}]
 
 
 def test_bridges_and_pcie(machine: Machine, run: Run) -> None:
@@ -87,12 +87,14 @@ def test_what_the_driver_does_not_know_is_unknown(machine: Machine, run: Run) ->
 def test_a_driver_that_hangs_is_cut_off(machine: Machine) -> None:
     machine({"devices": [], "hang": 60})
     found = detect.detect(load_hardware(()), patience=0.5)
-    assert "NVML gave no answer in 0.5 s, and was ended" in found.notes
+    assert "NVML did not answer within 0.5 s and was killed" in found.notes
     assert [each.kind for each in found.inventory.devices] == ["Cpu"]
 
 
 def test_all_that_is_asked_for_is_in_the_real_binding() -> None:
-    source = (TOP / "engine" / "inventory" / "nvml.py").read_text(encoding="utf-8")
+    source = (TOP / "engine" / "inventory" / "readers" / "nvidia" / "detect_nvml.py").read_text(
+        encoding="utf-8"
+    )
     names = set(re.findall(r'"(nvml[A-Z]\w+)"|\.(NVML\w+|nvml[A-Z]\w+)', source))
     asked = {name for pair in names for name in pair if name}
     assert len(asked) > 15
@@ -106,4 +108,7 @@ def test_without_the_binding_the_tools_are_asked(
     monkeypatch.setenv("PATH", str(tmp_path))
     found, err = detected(run)
     assert [each["kind"] for each in found["devices"]] == ["Cpu"]
-    assert "nvidia-smi, rocm-smi, amd-smi, hl-smi, xpu-smi and neuron-ls are not here" in err
+    assert (
+        "nvidia-smi, rocm-smi, amd-smi, hl-smi, xpu-smi, neuron-ls not found; devices only they can report"
+        in err
+    )

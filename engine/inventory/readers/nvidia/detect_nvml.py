@@ -1,7 +1,7 @@
-"""What NVML, the library under nvidia-smi, says of NVIDIA's devices (extra `nvidia`: its own Python binding).
+"""NVML, the library under nvidia-smi, by NVIDIA's Python binding (extra `nvidia`).
 
-`python -m engine.inventory.nvml` prints it as JSON. `detect` runs it so, in a process of its own, since a
-driver that hangs or crashes takes its process with it.
+`python -m engine.inventory.readers.nvidia.detect_nvml` prints the devices and links as JSON. Detection runs
+it in a separate process: a driver that hangs or crashes takes only that process with it.
 """
 
 from __future__ import annotations
@@ -12,44 +12,49 @@ import json
 from collections import Counter
 from typing import Any
 
-from engine.inventory.capture import Seen, SeenLink
-from engine.inventory.nvidia_smi import KIND
+from engine.base.jsontypes import JsonObject
+from engine.inventory.readers.nvidia.common import KIND
+from engine.inventory.seen import Seen, SeenLink
 
 MODULE = "pynvml"
 
 
 def read(printed: str) -> Seen | None:
-    """What this module printed; None without devices.
+    """Return the devices and links that `main` printed; None if there is no device.
 
     Raises:
-        ValueError: it is something else.
+        ValueError, LookupError, TypeError: it is something else.
     """
     document = json.loads(printed)
     seen = Seen(KIND)
-    for number, each in enumerate(document["devices"]):
+    for number, entry in enumerate(document["devices"]):
         device = seen.device(number, 1)
-        device.name, device.driver_version = each["name"], document["driver"]
-        device.memory_bytes, device.free_bytes = each["memory_bytes"], each["free_bytes"]
-        device.numa_node = each["numa_node"]
-        if each["mig"]:
-            seen.divided(number)
-    seen.links = [SeenLink(*each) for each in document["links"]]
+        device.name, device.driver_version = entry["name"], document["driver"]
+        device.memory_bytes, device.free_bytes = entry["memory_bytes"], entry["free_bytes"]
+        device.numa_node = entry["numa_node"]
+        if entry["mig"]:
+            seen.divide(number)
+    seen.links = [SeenLink(*link) for link in document["links"]]
     return seen if seen.devices else None
 
 
+Handle = object
+"""A device's handle, which only the library reads."""
+
+
 class _Nvml:
-    """The library; what it doesn't know of a device is None."""
+    """The library; a value that it cannot report is None."""
 
     def __init__(self, binding: Any) -> None:
         self.binding = binding
 
-    def ask(self, function: str, *arguments: Any) -> Any:
+    def ask(self, function: str, *arguments: object) -> Any:
         try:
             return getattr(self.binding, function)(*arguments)
         except (self.binding.NVMLError, AttributeError):
             return None
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JsonObject:
         count = self.ask("nvmlDeviceGetCount") or 0
         handles = [self.binding.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
         ports = [_Ports(self, handle) for handle in handles]
@@ -62,7 +67,7 @@ class _Nvml:
             ],
         }
 
-    def device(self, handle: Any) -> dict[str, Any]:
+    def device(self, handle: Handle) -> JsonObject:
         memory = self.ask("nvmlDeviceGetMemoryInfo", handle)
         mig = self.ask("nvmlDeviceGetMigMode", handle)
         return {
@@ -73,16 +78,18 @@ class _Nvml:
             "mig": mig is not None and mig[0] == self.binding.NVML_DEVICE_MIG_ENABLE,
         }
 
-    def numa_node(self, handle: Any) -> int | None:
-        """The node whose memory is near; None if it is more than one."""
+    def numa_node(self, handle: Handle) -> int | None:
+        """Return the NUMA node whose memory is near; None if there are several."""
         words = self.ask("nvmlDeviceGetMemoryAffinity", handle, 1, self.binding.NVML_AFFINITY_SCOPE_NODE)
         mask = int(words[0]) if words else 0
         return mask.bit_length() - 1 if mask.bit_count() == 1 else None
 
-    def link(self, first: Any, second: Any, own: _Ports, other: _Ports) -> tuple[str, int | None]:
-        """As nvidia-smi's matrix has it: NVLinks, over a switch or not, else the way over PCIe."""
-        direct = own.peers[other.address]
-        switched = min(own.switched, other.switched)
+    def link(
+        self, first: Handle, second: Handle, first_ports: _Ports, second_ports: _Ports
+    ) -> tuple[str, int | None]:
+        """Return the code and count that `nvidia-smi topo -m` prints: NVLinks, else the PCIe path."""
+        direct = first_ports.peers[second_ports.address]
+        switched = min(first_ports.switched, second_ports.switched)
         if direct or switched:
             return "NV", direct or switched
         ancestor = self.ask("nvmlDeviceGetTopologyCommonAncestor", first, second)
@@ -98,9 +105,9 @@ class _Nvml:
 
 
 class _Ports:
-    """What a device's NVLinks end at: other devices, by their PCI addresses, or switches."""
+    """Far ends of a device's NVLinks: other devices, by PCI address, or switches."""
 
-    def __init__(self, nvml: _Nvml, handle: Any) -> None:
+    def __init__(self, nvml: _Nvml, handle: Handle) -> None:
         self.address = _address(nvml.ask("nvmlDeviceGetPciInfo", handle))
         self.peers: Counter[str] = Counter()
         self.switched = 0
@@ -119,12 +126,12 @@ def _address(place: Any) -> str:
 
 
 def _text(value: str | bytes | None) -> str | None:
-    """Text; older bindings give bytes."""
+    """Return text; older bindings return bytes."""
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def main() -> None:
-    """Print what NVML says, as JSON: no devices where there is no driver."""
+    """Print the devices and links as JSON; none without a driver."""
     binding = importlib.import_module(MODULE)
     try:
         binding.nvmlInit()

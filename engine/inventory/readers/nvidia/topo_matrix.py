@@ -1,43 +1,73 @@
-"""The matrix that `nvidia-smi topo -m` prints: what joins each two devices, and which CPUs they are near."""
+"""Matrix of `nvidia-smi topo -m`: the link between each pair of devices, and the CPUs near each device.
+
+The matrix has neither names nor sizes: paste `nvidia-smi --query-gpu=…` with it. The links are rated by the
+catalogs `links` and `products`. Matrices of `nvidia-smi topo -p2p` are skipped.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from engine.inventory.capture import Lines, Seen, SeenLink
-from engine.inventory.nvidia_smi import KIND, UNKNOWN
-from engine.quantities import whole
+from engine.base.quantities import whole
+from engine.inventory.products import Hardware
+from engine.inventory.reader import Priority, TextReader, Use
+from engine.inventory.readers.nvidia.common import KIND, SOURCES, UNKNOWN
+from engine.inventory.seen import Lines, Seen, SeenLink
 
 _GPU = re.compile(r"GPU\d+\Z")
 _LINK = re.compile(r"(?P<code>[A-Z]+?)(?P<count>\d+)?\Z")
 _JOINED = re.compile(r"(?:X|NV\d+|PIX|PXB|PHB|NODE|SYS|SOC)+\Z")
-"""A cell between a device and a card, or two that a lost tab has made one."""
+"""A cell between a device and a network card, or two cells joined by a lost tab."""
+_NVLINK = re.compile(r"\b(?:NV\d+|PIX|PXB|PHB|NODE|SYS|SOC)\b")
 _PEER_CELLS = {"X", "OK", "NS", "CNS", "GNS", "TNS", "CS", "U", "DR"}
-"""Of `topo -p2p`, which tells what may be done, not what joins."""
+"""Cells of `topo -p2p`, which reports capabilities, not links."""
+_OTHER_MAKERS = {"NVLink", "XGMI", "PCIE"}
+"""Entries of the catalog `links` that are never cells of this matrix."""
+_CUT_OFF = "the matrix is cut off; paste all of it"
 
 
-def matrices(text: Lines, codes: frozenset[str]) -> Iterator[Seen]:
-    """The matrices of `topo -m` in a text; those of `topo -p2p` are passed over.
+def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
+    """Yield the devices and links of each matrix.
 
     Raises:
-        DocumentError: a matrix that is cut off, or with a link that nobody knows; at its line.
+        DocumentError: a matrix is cut off or has an unknown link; at its line.
     """
+    codes: frozenset[str] | None = None
+    found = False
     for start, line in enumerate(text.lines):
         tokens = line.split()
         if tokens and _GPU.match(tokens[0]) and not _is_row(tokens) and _has_first_row(text, start):
-            found = _Matrix(text, start, codes).read()
-            if found is not None:
-                yield found
+            codes = codes or frozenset([*hardware.links.rows, *hardware.links.aliases]) - _OTHER_MAKERS
+            matrix = _Matrix(text, start, codes).read()
+            if matrix is not None:
+                yield matrix
+                found = True
+    if not found:
+        _refuse_headless(text)
+
+
+def _refuse_headless(text: Lines) -> None:
+    """Check that no row of a matrix is left without the line of its columns.
+
+    Raises:
+        DocumentError: the matrix is cut off at its top; at its first row.
+    """
+    for number, line in enumerate(text.lines):
+        tokens = line.split()
+        if len(tokens) > 2 and _GPU.match(tokens[0]) and "X" in tokens and _NVLINK.search(line):
+            raise text.fault(
+                f"the matrix begins with row {tokens[0]}, without its columns", number, hint=_CUT_OFF
+            )
 
 
 def _is_row(tokens: list[str]) -> bool:
-    """Whether a line is a row: its label stands before cells, of which one is the device itself."""
+    """Test for a row: a label, then cells, one of which is the device itself."""
     return "X" in tokens[1:]
 
 
 def _has_first_row(text: Lines, start: int) -> bool:
-    """Whether the matrix's first row follows; in ROCm's tables numbers stand in it."""
+    """Test whether the matrix's first row follows; in ROCm's tables it holds numbers."""
     first = text.lines[start].split()[0]
     for number in range(start + 1, min(start + 3, len(text.lines))):
         tokens = text.lines[number].split()
@@ -77,29 +107,29 @@ class _Matrix:
                 raise self.text.fault(
                     f"row {tokens[0]} has {len(cells)} cells for {size} devices"
                     if len(cells) < size
-                    else f"row {tokens[0]} is not one of the columns, or stands twice",
+                    else f"row {tokens[0]} is not one of the columns, or is listed twice",
                     line,
-                    hint="the matrix is cut off: paste all of it",
+                    hint=_CUT_OFF,
                 )
             rows.add(number)
-            self.row(number, numbers, cells, line)
-            self.affinity(number, tokens[size + 1 :], line)
+            self.read_row(number, numbers, cells, line)
+            self.read_affinity(number, tokens[size + 1 :], line)
         missing = [number for number in numbers if number not in rows]
         if missing:
             raise self.text.fault(
                 f"the matrix has columns for {size} devices and rows for {len(rows)}",
                 self.start,
-                hint="the matrix is cut off: paste all of it",
+                hint=_CUT_OFF,
             )
-        self.symmetric()
+        self.add_links()
         return self.seen
 
-    def row(self, number: int, numbers: list[int], cells: list[str], line: int) -> None:
+    def read_row(self, number: int, numbers: list[int], cells: list[str], line: int) -> None:
         self.seen.device(number, line + 1)
         for other, cell in zip(numbers, cells, strict=True):
             if (cell == "X") is not (other == number):
                 raise self.text.fault(
-                    f"GPU{number} and GPU{other}: found '{cell}'", line, cell, "X is a device itself"
+                    f"GPU{number} and GPU{other}: found '{cell}'", line, cell, "X marks the device itself"
                 )
             if cell != "X":
                 match = _LINK.match(cell)
@@ -110,21 +140,21 @@ class _Matrix:
                     )
             self.cells[number, other] = (cell, line)
 
-    def symmetric(self) -> None:
+    def add_links(self) -> None:
         for (first, second), (cell, line) in self.cells.items():
             back, _ = self.cells[second, first]
             if back != cell:
-                message = f"GPU{first} to GPU{second} is {cell}, and {back} the other way round"
+                message = f"GPU{first} to GPU{second} is {cell}, but {back} in the other direction"
                 raise self.text.fault(message, line, cell)
             match = _LINK.match(cell)
             if first < second and match is not None:
                 count = None if match["count"] is None else int(match["count"])
                 self.seen.links.append(SeenLink(first, second, match["code"], count))
 
-    def affinity(self, number: int, rest: list[str], line: int) -> None:
-        """The CPUs and the NUMA node, from the right: behind the cells of network cards."""
+    def read_affinity(self, number: int, rest: list[str], line: int) -> None:
+        """Read the CPUs and the NUMA node, which follow the cells of network cards."""
         tail = [token for token in rest if not _JOINED.match(token)]
-        cells = " ".join(tail).replace(", ", ",").split()  # a list of CPUs may have been given spaces
+        cells = " ".join(tail).replace(", ", ",").split()  # spaces inside a list of CPUs
         if not cells or cells[0].casefold() in UNKNOWN:
             return
         device = self.seen.device(number, line + 1)
@@ -135,9 +165,30 @@ class _Matrix:
         if whole(node) is not None:
             device.numa_node = whole(node)
         elif node.casefold() not in UNKNOWN:
-            self.seen.notes.append(f"GPU{number} is near several NUMA nodes ({node}): none is taken")
+            self.seen.notes.append(f"GPU{number} is near several NUMA nodes ({node}); none is recorded")
 
 
 def _is_topology(cells: list[str], size: int) -> bool:
-    """A single device's matrix is nothing but X."""
+    """Test for the matrix of a single device, which is a lone X."""
     return size == 1 and cells == ["X"]
+
+
+READER = TextReader(
+    name="nvidia-smi topo -m",
+    sources=SOURCES,
+    sign=re.compile(
+        r"^[ \t]*GPU\d+[ \t]+(?:(?:(?:NV\d+|PIX|PXB|PHB|NODE|SYS|SOC)[ \t]+){0,64}X\b|GPU\d|CPU|NIC0|mlx)",
+        re.MULTILINE,
+    ),
+    read=read,
+    priority=Priority.LINKS,
+    hint=_CUT_OFF,
+    use=Use.DAILY,
+    example="""\
+        GPU0    GPU1    GPU2    GPU3    CPU Affinity    NUMA Affinity
+GPU0     X      NV6     NV6     NV6     0-31            0
+GPU1    NV6      X      NV6     NV6     0-31            0
+GPU2    NV6     NV6      X      NV6     32-63           1
+GPU3    NV6     NV6     NV6      X      32-63           1
+""",
+)

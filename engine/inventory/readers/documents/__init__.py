@@ -1,0 +1,1 @@
+"""Readers of documents that describe whole inventories."""

@@ -1,0 +1,1 @@
+"""Readers and detection of Habana's devices."""

@@ -1,0 +1,5 @@
+"""Terms that Intel's readers share."""
+
+from __future__ import annotations
+
+KIND = "IntelOneApi"

@@ -1,0 +1,1 @@
+"""Readers of llama.cpp's logs."""

@@ -1,0 +1,1 @@
+"""Readers and detection of Moore Threads' devices."""

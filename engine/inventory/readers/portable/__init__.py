@@ -1,0 +1,1 @@
+"""Readers of portable programming interfaces, which list the devices of every maker."""

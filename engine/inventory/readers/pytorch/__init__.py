@@ -1,0 +1,1 @@
+"""Readers of what PyTorch prints about devices."""

@@ -1,0 +1,1 @@
+"""Readers of Ray's resources."""
