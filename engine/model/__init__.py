@@ -1,81 +1,74 @@
-"""Models: their type, and one reader a source."""
+"""Models as planning reads them: types, parameter counts, one reader per source."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from engine.documents import validate
-from engine.errors import Path, RequestError
-from engine.model.types import Model, Parameters
-from engine.quantities import parse_count
+from engine.base.errors import Path
+from engine.base.jsontypes import Json
+from engine.base.lazy import face
+from engine.model.model import Model, Parameters, Storage, refuse_unknown
+from engine.model.native import FIELDS, read_native, read_params
 
-__all__ = ["Model", "Parameters", "read_model", "read_params"]
+if TYPE_CHECKING:
+    from engine.base.aliases import Names
+    from engine.model.architectures import Architectures, shipped_catalog
+    from engine.model.configuration import TYPES
+    from engine.model.model import VALUE_FIELDS, CacheLayers
+    from engine.model.source import find_model
+
+__all__ = [
+    "TYPES",
+    "VALUE_FIELDS",
+    "CacheLayers",
+    "Model",
+    "Parameters",
+    "Storage",
+    "find_model",
+    "read_model",
+    "read_params",
+    "refuse_unknown",
+    "shipped_catalog",
+]
+
+if not TYPE_CHECKING:  # type checkers would take every name for exported
+    __getattr__, __dir__ = face(
+        __name__,
+        {
+            "architectures": "shipped_catalog",
+            "configuration": "TYPES",
+            "model": "CacheLayers VALUE_FIELDS",
+            "source": "find_model",
+        },
+        "cache",
+    )
 
 
-def read_model(value: Any, path: Path = ()) -> Model:
-    """The model in a decoded document: the engine's own form (schemas/model.schema.json), or a `config.json`.
+def read_model(
+    value: Json, path: Path = (), *, architectures: Architectures | None = None, strict: bool = False
+) -> Model:
+    """Return the model in a decoded document: the engine's own form, a `config.json`, or a package's form.
+
+    Args:
+        value: the decoded document.
+        path: of the model in its document, for errors.
+        architectures: loads the catalog by which a `config.json` is counted; the shipped one if it is None.
+        strict: refuse an architecture that the catalog does not have, instead of counting it as a usual
+            decoder.
 
     Raises:
-        RequestError: what is wrong, with the paths under `path`.
+        RequestError: what is wrong, with paths below `path`.
     """
-    if isinstance(value, dict) and ("architectures" in value or "model_type" in value):
-        from engine.model.config import read_config
+    if isinstance(value, dict) and value.keys() <= FIELDS:
+        return read_native(value, path)
+    from engine.model.architectures import shipped_catalog  # deferred: start-up time
+    from engine.model.documents import read_document_model  # deferred: start-up time
 
-        return read_config(value, path=path)
-    problems = validate(value, "model")
-    if problems:
-        raise RequestError([problem.under(path) for problem in problems])
-    return _native(value, path)
-
-
-_PARAMS = ("active_params", "embedding_params", "expert_params")
-
-
-def _native(value: dict[str, Any], path: Path) -> Model:
-    """The model in a document that keeps to the schema.
-
-    Raises:
-        RequestError: a count that can't be read, or of more than there are.
-    """
-    total = read_params(value["params"], (*path, "params"))
-    counts = {name: read_params(value[name], (*path, name)) for name in _PARAMS if name in value}
-    for name, count in counts.items():
-        if count > total:
-            message = f"{name}: {count} are more than the {total} parameters of the model"
-            raise RequestError(message, path=(*path, name))
-    parameters = None
-    if counts:
-        embedding, routed = counts.get("embedding_params"), counts.get("expert_params", 0)
-        if (embedding or 0) + routed > total:
-            message = f"expert_params: with the embedding's they are more than the {total} of the model"
-            raise RequestError(message, path=(*path, "expert_params"))
-        parameters = Parameters(
-            total=total,
-            active=counts.get("active_params", total),
-            embedding=embedding,
-            attention=0,
-            dense=total - (embedding or 0) - routed,
-            routed_expert=routed,
-            other=0,
+    def catalogs(name: str) -> Names:
+        return (
+            architectures()
+            if architectures is not None and name == "architectures"
+            else shipped_catalog(name)
         )
-    plain = {name: _whole(value[name]) for name in value.keys() - {"apiVersion", "kind", "params", *_PARAMS}}
-    return Model(params=total, parameters=parameters, **plain)
 
-
-def _whole(value: Any) -> Any:
-    """A number of a document without its `.0`; text as it stands."""
-    return int(value) if isinstance(value, float) else value
-
-
-def read_params(value: int | str, path: Path | None = None) -> int:
-    """A count of parameters: 70B, 8030261248.
-
-    Raises:
-        RequestError: not a count.
-    """
-    if not isinstance(value, str):
-        return int(value)
-    try:
-        return parse_count(value)
-    except ValueError as error:
-        raise RequestError(str(error), path=path) from None
+    return refuse_unknown(read_document_model(value, catalogs, path), path, strict=strict)

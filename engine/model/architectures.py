@@ -1,264 +1,198 @@
-"""Families of decoders: what their configurations don't say, and the values that these leave out.
+"""Decoder architectures: rows of catalog `architectures`, as counting reads them.
 
-Shapes are those of the modules that Hugging Face's transformers makes of a configuration; the tests hold the
-counts against those modules.
+A row holds what a configuration leaves out. Readers receive the catalog as a value, because the room `model`
+is below `catalogs`; without one they read the shipped catalog.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
 
-from engine.records import field, record
+from engine.base.aliases import Names, Row
+from engine.base.records import field, record
+from engine.documents import read_document
+from engine.documents.files import read_text
+from engine.documents.resources import shipped
+from engine.documents.rows import Rows, plain_rows
 
 Bias = str | bool
-"""Whether a projection has a bias: always, never, or as a flag of the configuration says."""
+"""Bias of a projection: always, never, or the flag of the configuration that decides."""
+
+Architectures = Callable[[], Names]
+"""Loads the catalog `architectures`, when a configuration is read."""
+
+Catalogs = Callable[[str], Names]
+"""Loads a catalog by its name."""
+
+_FIXED = {"always": True, "never": False}
+
+
+@record
+class Block:
+    """A kind of mixer: one row of the catalog `blocks`."""
+
+    matrices: Mapping[str, str]
+    """Formulas of the parameters of each projection."""
+    vectors: str | None
+    """Formula of the parameters that are no projections."""
+    lets: Mapping[str, str]
+    """Formulas of names that the others use."""
+    token_numbers: str | None
+    """Formula of the cached numbers per token."""
+    window: str | None
+    state_bytes: str | None
+    convolution_bytes: str | None
+    index_bytes: str | None
+    split: str
+    split_heads: str | None
+    also_numbers: str | None
+    also_window: str | None
+    kind: str
+
+    @classmethod
+    def of(cls, row: Row) -> Block:
+        """Return the block in a row of the catalog."""
+        return cls(**{name: row[name] for name in cls.__record__})  # type: ignore[attr-defined]
 
 
 @record
 class Architecture:
-    """What tells one family of decoders from another, beyond what its configuration says."""
+    """One row, with the columns that counting reads; the catalog describes them."""
 
-    query_bias: Bias = "attention_bias"
-    """Of queries, keys and values."""
-    output_bias: Bias = "attention_bias"
-    mlp_bias: Bias = "mlp_bias"
-    gated: bool = True
-    """Multilayer perceptrons have a gate beside up and down."""
-    norms: int = 2
-    """Norms of a layer."""
-    norm_bias: bool = False
-    head_bias: Bias = False
-    """Of the output layer."""
-    query_norm: str | None = None
-    """Norms of queries and keys: "head", one of a head's size each, or "all", one over all heads each."""
-    query_norm_flag: str | None = None
-    """The flag of the configuration that asks for them."""
-    latent: bool = False
-    """Attention over a compressed key and value (MLA)."""
-    indexer: bool = False
-    """It chooses the tokens that a token looks at (DeepSeek's sparse attention)."""
-    output_gate: bool = False
-    """Queries bring a gate of what attention gives."""
-    sinks: bool = False
-    """A number for each head that attention may go to, and biases wherever experts have weights."""
-    experts: bool = False
-    shared: str | None = None
-    """Experts that every token goes through: the field with their number; "one"; or the field with their size
-    ("gated", with a gate)."""
-    expert_bias: bool = False
-    """A number for each expert that corrects how it is chosen."""
-    dense_size: str = "intermediate_size"
-    """The field with the size of a layer without experts."""
-    expert_beside: bool = False
-    """Layers with experts have a multilayer perceptron as well, and norms for both (Gemma 4)."""
-    window_pattern: int | None = None
-    """Every so manieth layer looks back over everything, where the configuration lists no layers."""
-    wide_heads: bool = False
-    """Layers that look back over everything, the last one always, have heads of their own shape (Gemma 4)."""
-    defaults: Mapping[str, int | bool] = field(default_factory=dict)
-    """What configurations leave out."""
+    query_bias: Bias
+    output_bias: Bias
+    mlp_bias: Bias
+    head_bias: Bias
+    gated: bool
+    norms: int
+    norm_bias: bool
+    query_norm: bool
+    query_norm_all_heads: bool
+    query_norm_flag: str | None
+    latent: bool
+    indexer: bool
+    indexer_bytes: str | None
+    shared_keys: bool
+    causal: bool
+    pooler: str | None
+    classifier: str
+    context: str | None
+    kind_lists: Mapping[str, str]
+    list_base: int
+    flatten: Mapping[str, str]
+    output_gate: bool
+    sinks: bool
+    experts: bool
+    shared_experts: str | None
+    shared_expert: bool
+    gated_shared_expert: bool
+    expert_bias: bool
+    dense_size: str
+    dense_beside_experts: bool
+    window_pattern: int | None
+    wide_heads: bool
+    number_defaults: Mapping[str, int]
+    flag_defaults: Mapping[str, bool]
+    names: Mapping[str, str]
+    kinds_field: str | None
+    kinds: Mapping[str, str]
+    mixers: Mapping[str, str]
+    other_kind: str | None
+    full_period: str | None
+    full_offset: str | None
+    alone: bool
+    chunked: bool
+    window_flag: str | None
+    window_prefix: str | None
+    value_heads: bool
+    multi_query: str | None
+    head_gate: str | None
+    word_projection: bool
+    embedding_extra: str | None
+    layer_extra: str | None
+    final_extra: str | None
+    final_norm: bool
+    norm_scale: int
+    head: bool
+    dense_formula: str | None
+    shared_formula: str | None
+    expert_latent: str | None
+    speculative: str | None
+    speculative_copies: bool
+    mtp: str | None
+    experts_optional: bool
+    hash_layers: str | None
+    encoder: str | None
+    defaults_of: str | None
+    family: str
+    note: str | None
+    blocks: Mapping[str, Block] = field(default_factory=dict)
+    """Blocks of the kinds of layers in `mixers`."""
+
+    @property
+    def defaults(self) -> dict[str, int | bool]:
+        """Return the defaults of fields that a configuration leaves out."""
+        return {**self.number_defaults, **self.flag_defaults}
+
+    @classmethod
+    def of(cls, row: Row, blocks: Mapping[str, Row] | None = None) -> Architecture:
+        """Return the architecture in a row of the catalog.
+
+        Args:
+            row: the row.
+            blocks: rows of the catalog `blocks`.
+        """
+        names: Mapping[str, object] = cls.__record__  # type: ignore[attr-defined]
+        columns: dict[str, Any] = {name: row[name] for name in names if name != "blocks"}
+        for name in ("query_bias", "output_bias", "mlp_bias", "head_bias"):
+            columns[name] = _FIXED.get(row[name], row[name])
+        rows = blocks or {}
+        columns["blocks"] = {
+            kind: Block.of(rows[name]) for kind, name in row["mixers"].items() if name in rows
+        }
+        return cls(**columns)
 
 
-_TIED = {"tie_word_embeddings": True}
-_LLAMA = Architecture()
-_QWEN2 = Architecture(query_bias=True, output_bias=False)
-_QWEN3 = Architecture(query_norm="head")
-_QWEN3_MOE = Architecture(query_norm="head", experts=True)
-_QWEN3_NEXT = Architecture(
-    query_norm="head",
-    experts=True,
-    shared="gated",
-    output_gate=True,
-    window_pattern=4,
-    defaults={
-        "head_dim": 256,
-        "linear_conv_kernel_dim": 4,
-        "linear_key_head_dim": 128,
-        "linear_value_head_dim": 128,
-        "linear_num_key_heads": 16,
-        "linear_num_value_heads": 32,
-    },
-)
-_GEMMA3 = Architecture(
-    norms=4,
-    query_norm="head",
-    window_pattern=6,
-    defaults={
-        **_TIED,
-        "vocab_size": 262208,
-        "num_attention_heads": 8,
-        "num_key_value_heads": 4,
-        "head_dim": 256,
-        "sliding_window": 4096,
-        "max_position_embeddings": 131072,
-    },
-)
-_DEEPSEEK = Architecture(experts=True, latent=True, expert_bias=True, shared="n_shared_experts")
-_GLM = Architecture(output_bias=False, defaults={"attention_bias": True})
+def find_entry(known: Names, *names: object) -> str | None:
+    """Return the first entry that one of the names means: classes of a configuration, or its
+    `model_type`s.
+    """
+    for name in names:
+        if isinstance(name, str):
+            entry = known.aliases.get(name, name)
+            if entry in known.rows:
+                return entry
+    return None
 
-TYPES: dict[str, Architecture] = {
-    "llama": _LLAMA,
-    "mistral": _LLAMA,
-    "ministral": _LLAMA,
-    "ministral3": _LLAMA,
-    "mixtral": Architecture(experts=True),
-    "phi3": _LLAMA,
-    "phimoe": Architecture(experts=True, norm_bias=True, head_bias="lm_head_bias"),
-    "phi": Architecture(
-        query_bias=True, output_bias=True, mlp_bias=True, gated=False, norms=1, norm_bias=True, head_bias=True
-    ),
-    "smollm3": Architecture(defaults=_TIED),
-    "granite": _LLAMA,
-    "granitemoe": Architecture(experts=True),
-    "seed_oss": Architecture(output_bias="attention_out_bias", defaults={"attention_bias": True}),
-    "starcoder2": Architecture(
-        query_bias="use_bias",
-        output_bias="use_bias",
-        mlp_bias="use_bias",
-        gated=False,
-        norm_bias=True,
-        defaults={"use_bias": True, **_TIED},
-    ),
-    "nemotron": Architecture(gated=False, norm_bias=True),
-    "olmo2": Architecture(query_norm="all"),
-    "olmo3": Architecture(query_norm="all", window_pattern=4),
-    "olmoe": Architecture(query_norm="all", experts=True),
-    "exaone4": Architecture(query_norm="head", window_pattern=4),
-    "hunyuan_v1_dense": Architecture(query_norm="head"),
-    "ernie4_5": Architecture(
-        query_bias="use_bias", output_bias="use_bias", mlp_bias="use_bias", defaults=_TIED
-    ),
-    "ernie4_5_moe": Architecture(
-        query_bias="use_bias",
-        output_bias="use_bias",
-        mlp_bias="use_bias",
-        experts=True,
-        expert_bias=True,
-        shared="moe_num_shared_experts",
-        head_bias="use_bias",
-        defaults=_TIED,
-    ),
-    "cohere": Architecture(norms=1, query_norm="all", query_norm_flag="use_qk_norm", defaults=_TIED),
-    "cohere2": Architecture(norms=1, window_pattern=4, defaults=_TIED),
-    "gemma": Architecture(defaults={**_TIED, "head_dim": 256}),
-    "gemma2": Architecture(
-        norms=4, window_pattern=2, defaults={**_TIED, "head_dim": 256, "sliding_window": 4096}
-    ),
-    "gemma3_text": _GEMMA3,
-    "gemma4_text": Architecture(
-        norms=4,
-        query_norm="head",
-        experts=True,
-        expert_beside=True,
-        wide_heads=True,
-        window_pattern=6,
-        defaults={
-            **_TIED,
-            "vocab_size": 262144,
-            "vocab_size_per_layer_input": 262144,
-            "head_dim": 256,
-            "global_head_dim": 512,
-            "hidden_size_per_layer_input": 256,
-            "sliding_window": 512,
-        },
-    ),
-    "qwen2": _QWEN2,
-    "qwen2_moe": Architecture(
-        query_bias="qkv_bias", output_bias=False, experts=True, shared="gated", defaults={"qkv_bias": True}
-    ),
-    "qwen3": _QWEN3,
-    "qwen3_moe": _QWEN3_MOE,
-    "qwen3_next": _QWEN3_NEXT,
-    "qwen3_5_text": Architecture(
-        query_norm="head", output_gate=True, window_pattern=4, defaults=_QWEN3_NEXT.defaults
-    ),
-    "qwen3_5_moe_text": _QWEN3_NEXT,
-    "glm": _GLM,
-    "glm4": Architecture(output_bias=False, norms=4, defaults={"attention_bias": True}),
-    "glm4_moe": Architecture(
-        output_bias=False,
-        query_norm="head",
-        query_norm_flag="use_qk_norm",
-        experts=True,
-        expert_bias=True,
-        shared="n_shared_experts",
-    ),
-    "deepseek_v2": Architecture(experts=True, latent=True, shared="n_shared_experts"),
-    "deepseek_v3": _DEEPSEEK,
-    "kimi_k2": _DEEPSEEK,
-    "glm4_moe_lite": _DEEPSEEK,
-    "deepseek_v32": Architecture(
-        experts=True, latent=True, indexer=True, expert_bias=True, shared="n_shared_experts"
-    ),
-    "glm_moe_dsa": Architecture(
-        experts=True, latent=True, indexer=True, expert_bias=True, shared="n_shared_experts"
-    ),
-    "minimax_m2": Architecture(query_norm="all", experts=True, expert_bias=True),
-    "gpt_oss": Architecture(
-        experts=True, sinks=True, window_pattern=2, defaults={"attention_bias": True, "sliding_window": 128}
-    ),
-    "llama4_text": Architecture(
-        experts=True, shared="one", dense_size="intermediate_size_mlp", window_pattern=4
-    ),
-}
-"""By the `model_type` that configurations name."""
 
-CLASSES: dict[str, str] = {
-    "LlamaForCausalLM": "llama",
-    "MistralForCausalLM": "mistral",
-    "MinistralForCausalLM": "ministral",
-    "Ministral3ForCausalLM": "ministral3",
-    "MixtralForCausalLM": "mixtral",
-    "Phi3ForCausalLM": "phi3",
-    "PhiMoEForCausalLM": "phimoe",
-    "PhimoeForCausalLM": "phimoe",
-    "PhiForCausalLM": "phi",
-    "SmolLM3ForCausalLM": "smollm3",
-    "GraniteForCausalLM": "granite",
-    "GraniteMoeForCausalLM": "granitemoe",
-    "SeedOssForCausalLM": "seed_oss",
-    "Starcoder2ForCausalLM": "starcoder2",
-    "NemotronForCausalLM": "nemotron",
-    "Olmo2ForCausalLM": "olmo2",
-    "Olmo3ForCausalLM": "olmo3",
-    "OlmoeForCausalLM": "olmoe",
-    "Exaone4ForCausalLM": "exaone4",
-    "HunYuanDenseV1ForCausalLM": "hunyuan_v1_dense",
-    "Ernie4_5ForCausalLM": "ernie4_5",
-    "Ernie4_5_MoeForCausalLM": "ernie4_5_moe",
-    "CohereForCausalLM": "cohere",
-    "Cohere2ForCausalLM": "cohere2",
-    "GemmaForCausalLM": "gemma",
-    "Gemma2ForCausalLM": "gemma2",
-    "Gemma3ForCausalLM": "gemma3_text",
-    "Gemma3ForConditionalGeneration": "gemma3_text",
-    "Gemma4ForCausalLM": "gemma4_text",
-    "Gemma4ForConditionalGeneration": "gemma4_text",
-    "Qwen2ForCausalLM": "qwen2",
-    "Qwen2VLForConditionalGeneration": "qwen2",
-    "Qwen2_5_VLForConditionalGeneration": "qwen2",
-    "Qwen2MoeForCausalLM": "qwen2_moe",
-    "Qwen3ForCausalLM": "qwen3",
-    "Qwen3VLForConditionalGeneration": "qwen3",
-    "Qwen3MoeForCausalLM": "qwen3_moe",
-    "Qwen3VLMoeForConditionalGeneration": "qwen3_moe",
-    "Qwen3NextForCausalLM": "qwen3_next",
-    "Qwen3_5ForCausalLM": "qwen3_5_text",
-    "Qwen3_5ForConditionalGeneration": "qwen3_5_text",
-    "Qwen3_5MoeForCausalLM": "qwen3_5_moe_text",
-    "Qwen3_5MoeForConditionalGeneration": "qwen3_5_moe_text",
-    "GlmForCausalLM": "glm",
-    "Glm4ForCausalLM": "glm4",
-    "Glm4MoeForCausalLM": "glm4_moe",
-    "Glm4MoeLiteForCausalLM": "glm4_moe_lite",
-    "GlmMoeDsaForCausalLM": "glm_moe_dsa",
-    "DeepseekV2ForCausalLM": "deepseek_v2",
-    "DeepseekV3ForCausalLM": "deepseek_v3",
-    "DeepseekV32ForCausalLM": "deepseek_v32",
-    "MiniMaxM2ForCausalLM": "minimax_m2",
-    "GptOssForCausalLM": "gpt_oss",
-    "Llama4ForCausalLM": "llama4_text",
-    "Llama4ForConditionalGeneration": "llama4_text",
-}
-"""Families by the classes that configurations name. Of a model that sees or hears as well, and whose class
-isn't here, the `model_type` of its part for text tells."""
+def shipped_architectures() -> Names:
+    """Return the newest shipped catalog `architectures`."""
+    return shipped_catalog("architectures")
+
+
+@cache
+def shipped_catalog(name: str) -> Names:
+    """Return the newest shipped catalog of a name, or of a name and a major version: `quantization@3`."""
+    name, _, major = name.partition("@")
+    folder = os.path.join(shipped("policies"), "catalog", name)
+    versions = [
+        file.removesuffix(".yaml")
+        for file in os.listdir(folder)
+        if file.endswith(".yaml") and file.startswith(major)
+    ]
+    newest = max(versions, key=lambda version: [int(part) for part in version.split(".")])
+    path = os.path.join(folder, f"{newest}.yaml")
+    return Names(*(plain_rows(read_text(path), name, newest) or _read_rows(path)))
+
+
+def _read_rows(path: str) -> tuple[Rows, dict[str, str]]:
+    """Return the rows and aliases of a catalog whose file needs the YAML parser."""
+    value = read_document(path).value
+    blank = {name: column.get("default") for name, column in value["columns"].items()}
+    entries = value["entries"].items()
+    aliases = {alias: name for name, row in entries for alias in row.get("aliases", ())}
+    rows = {name: {column: row.get(column, blank[column]) for column in blank} for name, row in entries}
+    return rows, aliases

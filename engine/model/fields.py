@@ -1,54 +1,106 @@
-"""One configuration's fields, asked for by name."""
+"""Fields of one configuration, by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from engine.errors import Path, RequestError, quote
+from engine.base.errors import Path, RequestError, quote
+from engine.base.jsontypes import Json
 
 _LARGEST = 2**40
-"""Of any number in a configuration; more is a slip of the pen."""
+"""Limit of any number in a configuration; larger ones are typos."""
 MOST_LAYERS = 10_000
+_DIGITS = 15
+"""Digits of a number in quotes."""
 
 
 class Fields:
-    """What a configuration says, and what its family leaves out of configurations."""
+    """Fields of a configuration, with the defaults of its class and the names that it uses for them.
 
-    def __init__(self, value: Mapping[str, Any], defaults: Mapping[str, int | bool], path: Path) -> None:
+    A field that is missing has its default; one that is null has none.
+    """
+
+    def __init__(
+        self,
+        value: Mapping[str, Json],
+        defaults: Mapping[str, Json],
+        path: Path,
+        names: Mapping[str, str] | None = None,
+        paths: Mapping[str, Path] | None = None,
+    ) -> None:
         self.value = value
         self.defaults = defaults
         self.path = path
+        self.names = names or {}
+        """Names of the configuration's class for fields, by their usual names."""
+        self.paths = paths or {}
+        """Paths of fields that are not directly in the configuration's section."""
 
-    def get(self, name: str) -> Any:
-        """The field as it stands there, None where it doesn't and isn't known."""
-        value = self.value.get(name)
-        return self.defaults.get(name) if value is None else value
+    def get(self, name: str) -> Json:
+        """Return a field, or its default if it is missing; None without either."""
+        for option in (self.names.get(name), name):
+            if option is not None and option in self.value:
+                return self.value[option]
+        for option in (self.names.get(name), name):
+            if option is not None and option in self.defaults:
+                return self.defaults[option]
+        return None
+
+    def has(self, name: str) -> bool:
+        """Return whether the configuration itself has a field that is not null."""
+        return any(self.value.get(option) is not None for option in (self.names.get(name), name) if option)
+
+    def place(self, name: str) -> Path:
+        """Return the path of a field, under the name that the configuration uses."""
+        option = self.names.get(name, name)
+        option = option if option in self.value else name
+        return (*self.paths.get(option, self.path), option)
 
     def number(self, *names: str, default: int | None = None, least: int = 1, most: int = _LARGEST) -> int:
-        """A whole number; the first of several names for it that is there.
+        """Return a whole number; the first of several names for it that is present.
+
+        Args:
+            names: of the field, in the order of preference.
+            default: its value if it is missing.
+            least: smallest value allowed.
+            most: largest value allowed.
 
         Raises:
-            RequestError: it is missing, and there is no default; or it can't be.
+            RequestError: it is missing without a default, or out of range.
         """
-        name = next((each for each in names if self.get(each) is not None), names[0])
+        present = (option for option in names if self.has(option))
+        name = next(present, None) or next((name for name in names if self.get(name) is not None), names[0])
         value = self.get(name)
         if value is None:
             if default is None:
-                message = f"the configuration has no {name}"
-                raise RequestError(message, path=self.path, hint="without it there is no counting parameters")
+                message = f"the configuration has no {self.names.get(name, name)}"
+                raise RequestError(message, path=self.path, hint="it is needed to count parameters")
             return default
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < _DIGITS:
+            value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             end = "" if most == _LARGEST else f" to {most}"
-            message = f"{name}: expected a whole number from {least}{end}, found {quote(value)}"
-            raise RequestError(message, path=(*self.path, name))
+            place = self.place(name)
+            message = f"{place[-1]}: expected a whole number from {least}{end}, found {quote(value)}"
+            raise RequestError(message, path=place)
         return value
 
     def flag(self, name: str | bool) -> bool:
-        """Whether a flag is set; of a fact instead of a name, that."""
+        """Return whether a flag is set; a bool instead of a name is returned unchanged."""
         return name if isinstance(name, bool) else self.get(name) is True
 
-    def listed(self, name: str, size: int) -> list[Any] | None:
-        """A list of that size; None where there is none."""
+    def listed(self, name: str, size: int) -> list[Json] | None:
+        """Return a list with one value per layer; None if there is none.
+
+        Raises:
+            RequestError: it has another length.
+        """
         value = self.get(name)
-        return value if isinstance(value, list) and len(value) == size else None
+        if not isinstance(value, list) or not value:
+            return None
+        if len(value) != size:
+            message = f"{name}: expected {size} values, one per layer, found {len(value)}"
+            raise RequestError(message, path=self.place(name))
+        return value

@@ -76,7 +76,7 @@ def test_a_gguf_list_that_claims_more_than_there_is(run: Run, tmp_path: Path) ->
     )
     ran = run("model", "show", path)
     assert (ran.code, ran.out) == (2, "")
-    assert "not a whole GGUF file" in ran.err
+    assert "incomplete or no GGUF file" in ran.err
 
 
 def test_gguf(run: Run, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_gguf(run: Run, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:60])
     ran = run("model", "show", path)
     assert (ran.code, ran.out) == (2, "")
-    assert "not a whole GGUF file" in ran.err
+    assert "incomplete or no GGUF file" in ran.err
 
 
 def test_eval_counts_them(run: Run, tmp_path: Path) -> None:
@@ -145,3 +145,19 @@ def test_broken_indexes(text: str, run: Run, tmp_path: Path) -> None:
     ran = run("model", "show", path)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"error: {path}: ")
+
+
+def test_an_index_without_its_files_has_the_size_that_it_states(run: Run, tmp_path: Path) -> None:
+    index = tmp_path / "model.safetensors.index.json"
+    files = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    index.write_text(json.dumps({"metadata": {"total_size": 16_060_522_496}, "weight_map": files}))
+    ran = run("model", "show", index)
+    assert "parameters      8,030,261,248" in ran.out
+    assert "its files are missing" in " ".join(ran.out.split())
+
+
+def test_one_file_of_several_is_refused(run: Run, tmp_path: Path) -> None:
+    ran = run("model", "show", write(tmp_path / "model-00001-of-00002.safetensors"))
+    assert (ran.code, ran.out) == (2, "")
+    assert "one of 2 files of a model" in ran.err
+    assert "model.safetensors.index.json" in ran.err

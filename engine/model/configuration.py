@@ -1,0 +1,401 @@
+"""Models from a `config.json` of Hugging Face Transformers: shapes, exact counts, storage and cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.base.aliases import Row
+from engine.base.errors import Path, RequestError, near, quote
+from engine.base.jsontypes import Json, JsonObject
+from engine.base.records import replace
+from engine.model.architectures import Architecture, Catalogs, find_entry
+from engine.model.cache import cache_layers
+from engine.model.counting import Counts, Piece, Shapes, parameters_of
+from engine.model.fields import Fields
+from engine.model.legacy import average_window
+from engine.model.model import Model, Storage
+from engine.model.storage import bits_of, read_storage
+from engine.model.towers import tower_pieces
+from engine.model.usual import counted_as, interval, usual_decoder
+
+TYPES = "quantization@3"
+"""Catalog of storage types; versions before 3 do not say what bits consist of."""
+TEXT_SECTIONS = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Sections that hold a multimodal model's text part, or the section with it."""
+TOWER_SECTIONS = ("vision_config", "audio_config", "vision_tower_config", "img_processor", "speech_config")
+"""Sections of encoders for other media."""
+_DEPTH = 3
+"""Sections within sections."""
+
+
+def read_config(value: JsonObject, catalogs: Catalogs, name: str | None = None, path: Path = ()) -> Model:
+    """Return the model of a configuration.
+
+    Args:
+        value: the decoded `config.json`.
+        catalogs: loads a catalog by its name.
+        name: of the model.
+        path: of the configuration in its document.
+
+    Raises:
+        RequestError: the architecture is unknown, or a field is missing, absurd or contradictory; with its
+            path.
+    """
+    return _Reader(value, catalogs, path).model(name)
+
+
+class _Reader:
+    """Reads one configuration."""
+
+    def __init__(self, value: JsonObject, catalogs: Catalogs, path: Path) -> None:
+        self.value = value
+        self.catalogs = catalogs
+        self.path = path
+        self.outer_class = _class_of(value, path)
+        self.text, self.inside, self.inner = self._text()
+        """Fields of the text part around and in its section; its path; the section itself."""
+        self.model_types = [
+            kind for kind in (self.inner.get("model_type"), value.get("model_type")) if isinstance(kind, str)
+        ]
+
+    def model(self, name: str | None) -> Model:
+        """Return the model."""
+        notes: tuple[str, ...] = ()
+        entry = self._entry()
+        unknown = entry is None
+        if entry is None:
+            entry, notes = self._usual()
+        elif self._is_foreign():
+            unknown = True
+            notes = (
+                f"unknown class '{self.outer_class}': counted as its model_type "
+                f"{' or '.join(self.model_types)}",
+            )
+        row = self.catalogs("architectures").rows[entry]
+        architecture = Architecture.of(row, self.catalogs("blocks").rows)
+        if architecture.note:
+            notes += (architecture.note,)
+        fields = self._fields(entry, row, architecture)
+        architecture, extra = self._head(architecture, fields)
+        shapes = Shapes(fields, architecture)
+        counts = Counts(fields, architecture, shapes)
+        pieces = counts.pieces()
+        if extra:
+            pieces.append(Piece("head", "score", shapes.formula(extra), matrix=False))
+        pieces += self._towers(shapes, architecture)
+        notes += self._uncounted()
+        speculative = counts.speculative()
+        model = self._assembled(name, fields, architecture, shapes, pieces, speculative, notes)
+        mtp = _mtp(counts.speculative_layers(), speculative, model.storage)
+        return replace(model, guessed=unknown, **mtp)
+
+    # --- sections -------------------------------------------------------------------------------------------
+
+    def _text(self) -> tuple[JsonObject, Path, JsonObject]:
+        text, inside, inner = self.value, self.path, self.value
+        for _ in range(_DEPTH):
+            section = next((name for name in TEXT_SECTIONS if name in inner), None)
+            if section is None:
+                break
+            found = inner[section]
+            if found is None and section in text and "hidden_size" in inner and len(inner) <= len(self.value):
+                raise RequestError(f"{section}: expected a mapping, found null", path=(*inside, section))
+            if not isinstance(found, dict):
+                raise RequestError(
+                    f"{section}: expected a mapping, found {quote(found)}", path=(*inside, section)
+                )
+            if not found:
+                break
+            text, inside, inner = {**text, **found}, (*inside, section), found
+        return text, inside, inner
+
+    def _entry(self) -> str | None:
+        known = self.catalogs("architectures")
+        classes = [
+            self.outer_class,
+            _class_of(self.inner, self.inside) if self.inner is not self.value else None,
+        ]
+        exact = [f"{kind}:{name}" for kind in self.model_types for name in classes if name]
+        stems = [f"{stem}ForCausalLM" for name in classes if name and (stem := self._stem(name))]
+        entry = find_entry(known, *exact, *classes, *self.model_types, *stems)
+        if entry is None and not any(classes) and not self.model_types:
+            raise RequestError("architectures: expected a list of names", path=(*self.path, "architectures"))
+        return entry
+
+    def _is_foreign(self) -> bool:
+        """Return whether the catalog has neither the class nor its family, so that only `model_type` is
+        known.
+        """
+        name, known = self.outer_class, self.catalogs("architectures").aliases
+        if (
+            name is None
+            or name in known
+            or f"{self._stem(name)}ForCausalLM" in known
+            or self.inner is not self.value
+        ):
+            return False
+        return not any(f"{kind}:{name}" in known for kind in self.model_types)
+
+    def _uncounted(self) -> tuple[str, ...]:
+        """Return a note for each section of a tower that the catalog does not have."""
+        counted = {
+            row["section"]
+            for row in self.catalogs("towers").rows.values()
+            if self.outer_class in row["classes"]
+        }
+        holder = self.value.get("thinker_config")
+        around = {**self.value, **(holder if isinstance(holder, dict) else {})}
+        return tuple(
+            f"{name}: encoders of {self.outer_class or self.model_types[0]} are not counted"
+            for name in around
+            if name in TOWER_SECTIONS
+            and isinstance(around[name], dict)
+            and around[name]
+            and name not in counted
+        )
+
+    def _stem(self, class_name: str) -> str | None:
+        ending = self._ending(class_name)
+        return class_name.removesuffix(ending) if ending else None
+
+    def _ending(self, class_name: str | None) -> str | None:
+        """Return the ending of a class without the family's own output layer."""
+        if class_name is None:
+            return None
+        endings = [ending for ending in self.catalogs("heads").rows if class_name.endswith(ending)]
+        return max(endings, key=len, default=None)
+
+    def _usual(self) -> tuple[str, tuple[str, ...]]:
+        """Return the row of a usual decoder, for an architecture that the catalog does not have."""
+        known = self.catalogs("architectures")
+        label = self.outer_class or self.model_types[0]
+        place = (*self.path, "architectures", 0) if self.outer_class else (*self.path, "model_type")
+        hint = "use the weights (.safetensors, .gguf), or set the parameter count with --params"
+        row = usual_decoder(self.text, self.catalogs)
+        if row is None:
+            raise RequestError(
+                f"unknown architecture '{label}': its parameters cannot be counted",
+                path=place,
+                hint=near(label, [*known.rows, *known.aliases]) or hint,
+            )
+        note = f"unknown architecture '{label}': counted as a usual decoder; {interval(row)}"
+        return counted_as(row, self.catalogs), (note,)
+
+    # --- fields ---------------------------------------------------------------------------------------------
+
+    def _fields(self, entry: str, row: Row, architecture: Architecture) -> Fields:
+        defaults: dict[str, Json] = {}
+        names: dict[str, str] = {}
+        source = self._defaults_row(entry, row)
+        if source is not None:
+            defaults = {**dict.fromkeys(source["nulls"]), **source["numbers"], **source["flags"]}
+            names = dict(source["names"])
+        defaults |= architecture.defaults
+        names |= architecture.names
+        text = dict(self.text)
+        paths: dict[str, Path] = {}
+        if self.inner is not self.value:
+            paths = {field: self.path for field in self.value if field not in self.inner}
+        for section, prefix in architecture.flatten.items():
+            nested = text.get(section)
+            if isinstance(nested, dict):
+                for field, part in nested.items():
+                    text.setdefault(f"{prefix}{field}", part)
+                    paths[f"{prefix}{field}"] = (*self.inside, section)
+        ending = self._ending(self.outer_class)
+        if ending is not None and "num_labels" not in text:
+            labels = text.get("id2label")
+            usual = self.catalogs("heads").rows[ending]["labels"]
+            defaults["num_labels"] = len(labels) if isinstance(labels, dict) and labels else usual
+        return Fields(text, defaults, self.inside, names, paths)
+
+    def _defaults_row(self, entry: str, row: Row) -> Row | None:
+        """Return the defaults of the class that the configuration's `model_type` names, else of the
+        architecture's.
+        """
+        rows = self.catalogs("architecture_defaults").rows
+        candidates = [name for kind in self.model_types for name in (kind, f"{kind}_text")]
+        for name in candidates:
+            found = rows.get(name)
+            if found is not None and ("num_hidden_layers" in found["numbers"] or found["names"]):
+                return found
+        return rows.get(row["defaults_of"] if row["defaults_of"] is not None else entry)
+
+    def _head(self, architecture: Architecture, fields: Fields) -> tuple[Architecture, str | None]:
+        """Return the architecture without an output layer if the class has none, and the formula of what
+        it has instead.
+        """
+        name = self.outer_class
+        ending = self._ending(name)
+        known = self.catalogs("architectures").aliases
+        if ending is None or (name in known and architecture.pooler is None):
+            return architecture, None
+        row = self.catalogs("heads").rows[ending]
+        extra = (
+            architecture.classifier if row["classifier"] else architecture.pooler if row["pooler"] else None
+        )
+        return replace(architecture, head=False), extra
+
+    # --- towers ---------------------------------------------------------------------------------------------
+
+    def _towers(self, shapes: Shapes, architecture: Architecture) -> list[Piece]:
+        """Return the pieces of encoders for other media, and of an encoder-decoder's encoder."""
+        rows = self.catalogs("towers").rows
+        classes = {self.outer_class}
+        chosen = [row for row in rows.values() if classes & {*row["classes"]}]
+        if architecture.encoder:
+            chosen.append(rows[architecture.encoder])
+        pieces: list[Piece] = []
+        for row in chosen:
+            pieces += tower_pieces(row, self._section(row["section"]), self.catalogs, shapes)
+        return pieces
+
+    def _section(self, name: str) -> tuple[JsonObject, JsonObject, Path] | None:
+        """Return the section of a tower, the configuration around it, and its path; None without one."""
+        if not name:
+            return self.text, self.value, self.inside
+        holder, place = self.value, self.path
+        if name not in holder and isinstance(holder.get("thinker_config"), dict):
+            inner = holder["thinker_config"]
+            assert isinstance(inner, dict)
+            holder, place = inner, (*self.path, "thinker_config")
+        section = holder.get(name)
+        if section is None:
+            return None
+        if not isinstance(section, dict):
+            raise RequestError(f"{name}: expected a mapping, found {quote(section)}", path=(*place, name))
+        return section, holder, (*place, name)
+
+    # --- the model ------------------------------------------------------------------------------------------
+
+    def _assembled(
+        self,
+        name: str | None,
+        fields: Fields,
+        architecture: Architecture,
+        shapes: Shapes,
+        pieces: list[Piece],
+        speculative: list[Piece],
+        notes: tuple[str, ...],
+    ) -> Model:
+        parameters = parameters_of(pieces, shapes)
+        dtype = next(
+            (kind for field in ("torch_dtype", "dtype") if isinstance(kind := fields.get(field), str)), None
+        )
+        storage, unread = read_storage(
+            {**self.text, **self.value},
+            pieces,
+            dtype,
+            self.catalogs("quantization_methods"),
+            self.catalogs(TYPES),
+            self.path,
+            speculative=speculative,
+        )
+        notes += unread
+        cache = cache_layers(fields, architecture, shapes)
+        window, layers = average_window(cache, shapes)
+        head_dim, latent = shapes.head_dim, None
+        if architecture.latent:
+            rope = fields.number("qk_rope_head_dim")
+            head_dim, latent = fields.number("qk_nope_head_dim") + rope, fields.number("kv_lora_rank") + rope
+        quantized = storage.method is not None
+        return Model(
+            params=parameters.total,
+            name=name,
+            architecture=self.outer_class or architecture.family or None,
+            parameters=parameters,
+            layers=shapes.layers,
+            hidden_size=shapes.hidden,
+            attention_heads=shapes.heads,
+            kv_heads=shapes.kv_heads,
+            head_dim=head_dim,
+            vocabulary=shapes.vocabulary,
+            context=_context(fields, architecture, shapes),
+            dtype=dtype,
+            quantization=(storage.name or storage.method) if quantized else None,
+            intermediate_size=_single(fields, "intermediate_size"),
+            experts=shapes.experts or None,
+            experts_per_token=shapes.used or None,
+            expert_intermediate_size=shapes.expert_size or None,
+            shared_expert_size=(shapes.shared_size or None) if any(shapes.routed) else None,
+            latent_size=latent,
+            sliding_window=window,
+            sliding_layers=layers,
+            quantization_group=storage.group if quantized else None,
+            tied_embeddings=shapes.tied,
+            storage=storage,
+            **bits_of(storage, parameters, tied=shapes.tied),
+            kv_bits=storage.kv_bits,
+            cache=cache,
+            notes=notes,
+        )
+
+
+def _mtp(layers: int, pieces: list[Piece], storage: Storage | None) -> dict[str, Any]:
+    """Return the fields of layers for multi-token prediction; without parameters if these are not counted."""
+    count = sum(piece.total for piece in pieces)
+    if not layers or not count:
+        return {"mtp_layers": layers}
+    experts = sum(piece.total for piece in pieces if piece.part == "routed_expert")
+    quantized = storage is not None and storage.quantized
+    bits = 8 * storage.speculative_bytes / count if storage is not None and quantized else None
+    return {"mtp_layers": layers, "mtp_params": count, "mtp_expert_params": experts, "mtp_bits": bits}
+
+
+def _class_of(value: JsonObject, path: Path) -> str | None:
+    """Return the class that a configuration names; None if it names none.
+
+    Raises:
+        RequestError: it is no name or list of names.
+    """
+    classes = value.get("architectures")
+    if classes is None:
+        return None
+    if isinstance(classes, str) and classes:
+        return classes
+    if not isinstance(classes, list) or not classes or not isinstance(classes[0], str):
+        raise RequestError("architectures: expected a list of names", path=(*path, "architectures"))
+    return classes[0]
+
+
+def _single(fields: Fields, name: str) -> int | None:
+    """Return a width; the largest if the configuration lists one per layer."""
+    value = fields.get(name)
+    if isinstance(value, list):
+        return max(
+            (size for size in value if isinstance(size, int) and not isinstance(size, bool)), default=None
+        )
+    return fields.number(name, default=0, least=0) or None
+
+
+def _context(fields: Fields, architecture: Architecture, shapes: Shapes) -> int | None:
+    """Return the context length as servers derive it: positions, scaled by YaRN."""
+    if architecture.context:
+        return shapes.formula(architecture.context) or None
+    names = (
+        "max_position_embeddings",
+        "n_positions",
+        "max_seq_len",
+        "seq_length",
+        "max_sequence_length",
+        "max_seq_length",
+        "model_max_length",
+    )
+    positions = fields.number(*names, default=0, least=0)
+    scaling = fields.get("rope_scaling")
+    scaling = scaling if isinstance(scaling, dict) else fields.get("rope_parameters")
+    if isinstance(scaling, dict) and positions:
+        kind = scaling.get("rope_type", scaling.get("type"))
+        factor, original = scaling.get("factor"), scaling.get("original_max_position_embeddings")
+        if (
+            kind == "yarn"
+            and isinstance(factor, (int, float))
+            and not isinstance(factor, bool)
+            and isinstance(original, int)
+            and not isinstance(original, bool)
+        ):
+            if not 0 < factor < 10_000 or not 0 < original < 2**40:
+                message = f"factor: expected a positive number, found {quote(factor)}"
+                raise RequestError(message, path=(*fields.place("rope_scaling"), "factor"))
+            positions = max(positions, int(factor * original))
+    return positions or None

@@ -1,0 +1,1 @@
+"""Readers of models: one self-registering module per source."""
