@@ -1,4 +1,4 @@
-"""A folder of requests on a Ray that is started here, on loopback."""
+"""`engine batch --ray`: a folder of requests on a Ray cluster on this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from engine.bulk.batch import BatchJob
+from engine.bulk.resume import identify, identify_folder, write_sidecar
+from engine.cel.runtimes.registry import RUNTIMES
 from tests.conftest import TOP, Run
+
+PATIENCE = 400
+"""Seconds until a run is taken for stuck: Ray starts slowly on a busy machine."""
+
+SMALL = {"RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": str(100 * 2**20), "RAY_USAGE_STATS_ENABLED": "0"}
 
 GOOD = {
     "inventory": {"devices": [{"kind": "CudaGpu", "count": 8, "memory": "80GiB"}]},
@@ -44,27 +52,36 @@ def fleet(folder: Path, count: int) -> dict[str, str]:
 def ray_batch(*arguments: str | Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "engine.cli.main", "batch", *map(str, arguments), "--ray"]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=TOP, env=dict(os.environ)
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=TOP,
+        env={**os.environ, **SMALL},
     )
 
 
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_a_killed_worker(run: Run, tmp_path: Path) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
-    texts = fleet(source, 4000)
+    texts = fleet(source, 600)
     table = [{**GOOD, "id": str(number)} for number in range(200)]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(table), source / "t.parquet")
-    expected = {name: run("batch", source / name).out for name in texts}
-    process = ray_batch(source, "-o", out)
+    policy = ("--policy", "sharding@1.0.0")
+    expected = {name: run("batch", source / name, *policy).out for name in texts}
+    process = ray_batch(source, "-o", out, *policy)
     killed = _kill_a_worker(Path(f"{out}.part"), process)
-    _, errors = process.communicate(timeout=120)
-    assert killed, "no worker was at work"
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert killed, f"no worker was at work: {errors}"
     assert process.returncode == 1, errors
-    assert errors.splitlines()[-1] == "5 of 20205 lines have an error"
+    assert errors.splitlines()[-1] == "5 of 3205 lines failed"
     for name, content in expected.items():
         assert (out / name).read_text() == content
     unpacked = gzip.decompress((out / "old" / "e.jsonl.gz").read_bytes()).decode().splitlines()
     assert [json.loads(line)["id"] for line in unpacked if "-" in json.loads(line)["id"]] == [
-        f"e-{number}" for number in range(4000)
+        f"e-{number}" for number in range(600)
     ]
     rows: list[dict[str, Any]] = pyarrow.parquet.read_table(out / "t.parquet").to_pylist()
     assert [row["id"] for row in rows] == [str(number) for number in range(200)]
@@ -74,8 +91,8 @@ def test_a_killed_worker(run: Run, tmp_path: Path) -> None:
 
 
 def _kill_a_worker(part: Path, process: subprocess.Popen[str]) -> bool:
-    """Ends one worker while it writes; the file's name tells whose it is."""
-    end = time.monotonic() + 90
+    """Kill one worker while it writes; the file's name holds its process id."""
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         for path in part.rglob("*.part-*"):
             try:
@@ -87,6 +104,13 @@ def _kill_a_worker(part: Path, process: subprocess.Popen[str]) -> bool:
     return False
 
 
+def every(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in folder.rglob("*.jsonl*")]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_going_on_and_own_policies(run: Run, tmp_path: Path) -> None:
     """What is there already is left as it is; a policy that no node has installed is sent along."""
     source, out, policies = tmp_path / "in", tmp_path / "out", tmp_path / "policies"
@@ -101,8 +125,17 @@ def test_going_on_and_own_policies(run: Run, tmp_path: Path) -> None:
     (part / "a.jsonl").write_text("kept")
     arguments = ("batch", source, "-o", out, "--policies", policies)
     assert run(*arguments, "--ray").code == 2
+    refused = run(*arguments, "--resume", "--ray")
+    assert refused.code == 2
+    assert "out.resume.json, which identifies the run, is missing" in refused.err
+    job = BatchJob("sharding", (str(policies),), RUNTIMES[0], "jsonl")
+    for names, message in ((["a.jsonl"], "the input has changed: b.jsonl"), (sorted(every(source)), "")):
+        write_sidecar(out, identify(job, job.load(), identify_folder(source, names)))
+        if message:
+            refused = run(*arguments, "--resume", "--ray")
+            assert (refused.code, message in refused.err) == (2, True), refused.err
     process = ray_batch(*arguments[1:], "--resume")
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, errors
     assert (out / "a.jsonl").read_text() == "kept"
     expected = run("batch", source / "b.jsonl", "--policies", policies)
@@ -111,12 +144,15 @@ def test_going_on_and_own_policies(run: Run, tmp_path: Path) -> None:
     assert "bad" in texts["b.jsonl"]
 
 
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_a_damaged_file(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
     (source / "a.jsonl.gz").write_bytes(gzip.compress(text("a", 50).encode())[:60])
     process = ray_batch(source, "-o", tmp_path / "out")
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert errors.splitlines()[-1].startswith(f"error: {source}/a.jsonl.gz: ")
     assert "Traceback" not in errors
@@ -128,14 +164,14 @@ def test_bad_usage(run: Run, tmp_path: Path) -> None:
     source.mkdir()
     cases = {
         ("batch", source, "--ray"): "--ray needs an --output folder",
-        ("batch", source, "-o", out, "-j", "2", "--ray"): "--jobs is for one machine",
-        ("batch", "-o", out, source, "--ray", source): "is a file, expected an address; put --ray last",
+        ("batch", source, "-o", out, "-j", "2", "--ray"): "--jobs applies to one machine",
+        ("batch", "-o", out, source, "--ray", source): "expected an address, found a file; put --ray last",
         ("batch", source, "-o", out, "--ray"): "in: no .jsonl, .jsonl.gz, .jsonl.zst or .parquet file in it",
         ("batch", tmp_path / "x", "-o", out, "--ray"): "x: not a folder",
-        ("batch", source, "-o", tmp_path, "--ray"): f"{tmp_path}: exists already",
+        ("batch", source, "-o", tmp_path, "--ray"): f"{tmp_path}: already exists",
     }
     for arguments, message in cases.items():
-        if "exists already" in message:
+        if "already exists" in message:
             (source / "a.jsonl").write_text("")
         ran = run(*arguments)
         assert ran.code == 2, arguments
@@ -143,9 +179,12 @@ def test_bad_usage(run: Run, tmp_path: Path) -> None:
     (source / "t.parquet").write_bytes(b"")
     ran = run("batch", source, "-o", out, "--format", "ai-hwaccel", "--ray")
     assert ran.code == 2
-    assert "columns, not lines" in ran.err
+    assert "Parquet output has columns" in ran.err
 
 
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
 def test_no_cluster_there(address: str, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(text("a", 1))
@@ -153,7 +192,9 @@ def test_no_cluster_there(address: str, tmp_path: Path) -> None:
         "import sys; from engine.cli.main import main;"
         f"sys.exit(main(['batch', {str(tmp_path)!r}, '-o', {str(tmp_path / 'o')!r}, '--ray', {address!r}]))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=TOP, timeout=120)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=TOP, timeout=PATIENCE
+    )
     assert ran.returncode == 2
     assert f"error: no Ray at {address}: " in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -1,0 +1,1 @@
+"""Readers of measurements: one module per format, registered as `READER`."""
