@@ -1,4 +1,4 @@
-"""For tests of policies in Python: run suites, and draw requests with hypothesis.
+"""Test policies in Python: run suites, and draw requests with hypothesis.
 
     from hypothesis import given
     import engine
@@ -18,24 +18,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine.decide import Policy
+from engine.base.paint import painter
+from engine.decide.policy import Policy
 from engine.regress.runner import Mismatch, Result
 from engine.regress.session import Session, run
 from engine.regress.suite import find_suites
-from engine.render.tests import painter, text
+from engine.render.report.suites import text
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-    from engine.request import Request
+    from engine.decide.request import Request
 
 __all__ = ["Mismatch", "Result", "Session", "check_suites", "inputs", "requests", "run_suites"]
 
 
 def run_suites(*paths: Path | str, policies: Sequence[str] = ()) -> Session:
-    """Run the suites in files and folders; what came of each case is in `results`.
+    """Run the suites in files and folders.
+
+    Args:
+        paths: suite files, or folders with suites.
+        policies: folders of policies that take precedence over the shipped ones.
+
+    Returns:
+        The session; `results` holds the result of each case.
 
     Raises:
         DocumentError: a path doesn't exist.
@@ -44,10 +52,14 @@ def run_suites(*paths: Path | str, policies: Sequence[str] = ()) -> Session:
 
 
 def check_suites(*paths: Path | str, policies: Sequence[str] = ()) -> None:
-    """Run suites, for use in a test.
+    """Run suites in a test.
+
+    Args:
+        paths: suite files, or folders with suites.
+        policies: folders of policies that take precedence over the shipped ones.
 
     Raises:
-        AssertionError: a case failed, a suite is broken, or there was nothing to run; with all that differs.
+        AssertionError: a case failed, a suite is broken, or nothing ran; with every difference.
     """
     session = run_suites(*paths, policies=policies)
     if session.failed or session.broken or not session.results:
@@ -61,7 +73,7 @@ def requests(*policies: Policy, max_devices: int = 8) -> SearchStrategy[Request]
     return strategies.requests(*policies, max_devices=max_devices)
 
 
-def inputs(*policies: Policy, max_devices: int = 8) -> SearchStrategy[Any]:
+def inputs(*policies: Policy, max_devices: int = 8) -> SearchStrategy[dict[str, object]]:
     """The same as plain data: what a suite or a file would hold."""
     from engine.regress import strategies
 

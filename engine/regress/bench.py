@@ -1,27 +1,29 @@
-"""What a policy costs on this machine: to compile, to decide, and by expression."""
+"""Measure a policy on this machine: compilation, decisions and single expressions."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
+from engine.base.errors import EngineError
+from engine.base.records import record
+from engine.cel import syntax as ast
+from engine.cel.budget import Budget
+from engine.cel.celtypes import ObjectType
 from engine.cel.checker import Checked
-from engine.cel.compiled_runtime import CompiledRuntime
-from engine.cel.runtime import Program
-from engine.decide import Policy, load_policy
-from engine.errors import EngineError
-from engine.evaluate import Evaluator
+from engine.cel.runtimes.compiled import CompiledRuntime
+from engine.cel.runtimes.protocol import Native, Program, Scope
+from engine.decide.interpreter import Evaluator
+from engine.decide.policy import Policy, load_policy
+from engine.decide.request import Request
 from engine.policy.compiled import uses
-from engine.records import record
-from engine.request import Request
 
 _ROUNDS = 5
 
 
 @record
 class Cost:
-    """One expression: how often it was evaluated, and seconds that it took without what it reads."""
+    """Evaluations of one expression, and their total time in seconds without nested expressions."""
 
     name: str
     place: str
@@ -31,7 +33,7 @@ class Cost:
 
 @record
 class MatchCost:
-    """One match: how often it was chosen, and seconds that its own expressions took, chosen or not."""
+    """Decisions that chose a match, and the time in seconds of its expressions in all decisions."""
 
     id: str
     chosen: int
@@ -40,7 +42,7 @@ class MatchCost:
 
 @record
 class Bench:
-    """What was measured; times in seconds, each decision's the best of some rounds."""
+    """Measurements in seconds; a decision counts with its best of several rounds."""
 
     policy: str
     requests: int
@@ -50,8 +52,8 @@ class Bench:
     matches: tuple[MatchCost, ...]
     costs: tuple[Cost, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """As programs read it, times in microseconds."""
+    def to_dict(self) -> dict[str, object]:
+        """Return the JSON form, with times in microseconds."""
         return {
             "policy": self.policy,
             "requests": self.requests,
@@ -77,14 +79,25 @@ class Bench:
         }
 
 
-def measure(reference: str, policies: Sequence[str], requests: Sequence[Request]) -> Bench:
-    """Measure a policy on some requests.
+def measure(
+    reference: str,
+    policies: Sequence[str],
+    requests: Sequence[Request],
+    constants: Mapping[str, object] | None = None,
+) -> Bench:
+    """Measure a policy on requests.
+
+    Args:
+        reference: the policy.
+        policies: policy folders, searched before the shipped policies.
+        requests: the requests to decide.
+        constants: other values of the policy's constants (`--set`).
 
     Raises:
-        EngineError: the policy is faulty, or a request can't be decided.
+        EngineError: the policy is invalid, or a request cannot be decided.
     """
     start = time.perf_counter()
-    policy = load_policy(reference, policies, use_cache=False)
+    policy = load_policy(reference, policies, constants=constants, use_cache=False)
     policy.prepare()
     compile_ = time.perf_counter() - start
     times = sorted(min(_timed(policy.decide, request) for _ in range(_ROUNDS)) for request in requests)
@@ -98,16 +111,16 @@ def measure(reference: str, policies: Sequence[str], requests: Sequence[Request]
     )
 
 
-def _timed(function: Callable[[Request], Any], request: Request) -> float:
+def _timed(function: Callable[[Request], object], request: Request) -> float:
     start = time.perf_counter()
     function(request)
     return time.perf_counter() - start
 
 
 def _profile(policy: Policy, requests: Sequence[Request]) -> tuple[tuple[MatchCost, ...], tuple[Cost, ...]]:
-    """The time of each match, in their order, and of each expression, dearest first.
+    """Return the time per match, in file order, and per expression, slowest first.
 
-    It is their own time, as the compiled runtime takes for them one by one: what a variable takes is its own.
+    Times are exclusive, measured on the compiled runtime: a variable does not count for its readers.
     """
     compiled = policy.compiled
     clock = _Clock(compiled.objects)
@@ -119,29 +132,40 @@ def _profile(policy: Policy, requests: Sequence[Request]) -> tuple[tuple[MatchCo
         for name, decision in chosen.auto.items():
             request = request.with_inputs(**{name: decision.output})
         try:
-            evaluator.decide(request, explain=False)
+            evaluator.decide(request)
         except EngineError:
             continue
     costs: list[Cost] = []
     matches: dict[str, float] = {}
     for use in uses(compiled):
-        count, seconds = clock.spent.get(use.expression.checked.root, (0, 0.0))
-        if count:
-            costs.append(Cost(use.name, str(use.expression.place()), count, seconds))
+        spent = clock.spent.get(use.expression.checked.root, _NOTHING)
+        if spent.count:
+            costs.append(Cost(use.name, str(use.expression.place()), spent.count, spent.seconds))
         if use.match is not None:
-            matches[use.match.id] = matches.get(use.match.id, 0.0) + seconds
+            matches[use.match.id] = matches.get(use.match.id, 0.0) + spent.seconds
     return (
         tuple(MatchCost(match, chosen_ids.count(match), seconds) for match, seconds in matches.items()),
         tuple(sorted(costs, key=lambda cost: -cost.seconds)),
     )
 
 
-class _Clock(CompiledRuntime):
-    """The compiled runtime with a clock on every expression, which stops while another one is evaluated."""
+@record(frozen=False)
+class _Spent:
+    """How often an expression was evaluated, and its exclusive time."""
 
-    def __init__(self, objects: Any) -> None:
+    count: int = 0
+    seconds: float = 0.0
+
+
+_NOTHING = _Spent()
+
+
+class _Clock(CompiledRuntime):
+    """Compiled runtime that measures the exclusive time of every expression."""
+
+    def __init__(self, objects: Mapping[str, ObjectType]) -> None:
         super().__init__(objects)
-        self.spent: dict[Any, list[Any]] = {}
+        self.spent: dict[ast.Node, _Spent] = {}
         self.open: list[float] = []
 
     def compile(self, checked: Checked) -> Program:
@@ -149,12 +173,12 @@ class _Clock(CompiledRuntime):
 
 
 class _Timed:
-    def __init__(self, program: Program, clock: _Clock, key: Any) -> None:
+    def __init__(self, program: Program, clock: _Clock, node: ast.Node) -> None:
         self.program = program
         self.clock = clock
-        self.key = key
+        self.node = node
 
-    def evaluate(self, scope: Any, budget: Any) -> Any:
+    def evaluate(self, scope: Scope, budget: Budget) -> Native:
         clock = self.clock
         start = time.perf_counter()
         clock.open.append(0.0)
@@ -165,6 +189,6 @@ class _Timed:
             inner = clock.open.pop()
             if clock.open:
                 clock.open[-1] += took
-            entry = clock.spent.setdefault(self.key, [0, 0.0])
-            entry[0] += 1
-            entry[1] += took - inner
+            spent = clock.spent.setdefault(self.node, _Spent())
+            spent.count += 1
+            spent.seconds += took - inner

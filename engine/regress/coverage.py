@@ -1,43 +1,45 @@
-"""What a run of tests has seen of a policy.
+"""Coverage of a policy by a test run.
 
-Expressions are compiled with a call around each value of interest, so that macros' bodies and everything that
-is evaluated lazily is seen just as it is evaluated, and nothing else.
+Expressions are compiled with a probe around each coverage point, so macro bodies and lazy operands are
+counted exactly when they are evaluated.
 """
 
 from __future__ import annotations
 
 import ast as py
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from engine.cel import ast
+from engine.base.errors import Path, Place
+from engine.base.records import field, record, replace
+from engine.cel import syntax as ast
 from engine.cel.checker import Checked
-from engine.cel.codegen import Emitter, Read, Scope, Writer, constant, name, placed
-from engine.cel.compiled_runtime import CompiledRuntime
-from engine.decide import Decision, Policy
-from engine.errors import Path, Place
-from engine.evaluate import Evaluator
+from engine.cel.runtimes.codegen import Emitter, Read, Scope, Writer, constant, name, placed
+from engine.cel.runtimes.compiled import CompiledRuntime
+from engine.cel.runtimes.identifiers import OBSERVE
+from engine.cel.runtimes.protocol import Native
+from engine.decide.decision import Decision
+from engine.decide.interpreter import Evaluator
+from engine.decide.policy import Policy
+from engine.decide.request import Request
 from engine.policy.compiled import CompiledPolicy, Expression, rules, uses
-from engine.records import field, record, replace
 from engine.regress.points import Chain, Kind, points
-from engine.request import Request
 
 Row = tuple[tuple[int, bool], ...]
-"""One evaluation of a chain: its operands that were evaluated, by position, with their values."""
+"""One evaluation of a chain: values of the evaluated operands by position."""
 
 
 @record(frozen=False)
 class Seen:
-    """What was seen, as plain data that can be added up: all by positions in a policy's points."""
+    """Observations as plain data that can be merged, by index of the coverage point."""
 
     matches: set[str] = field(default_factory=set)
     choices: set[tuple[int, bool]] = field(default_factory=set)
     rows: set[tuple[int, Row]] = field(default_factory=set)
     sides: set[tuple[int, int]] = field(default_factory=set)
-    """Positions of thresholds, with -1, 0 or 1 for below, at and above."""
+    """Indices of thresholds with -1, 0 or 1 for below, at and above."""
 
     def add(self, other: Seen) -> None:
-        """What was seen elsewhere, too."""
+        """Merge the observations of another process."""
         self.matches |= other.matches
         self.choices |= other.choices
         self.rows |= other.rows
@@ -45,7 +47,7 @@ class Seen:
 
 
 class Watcher:
-    """Decides as the policy does, and keeps what is seen of its points."""
+    """Decide as the policy does, and record the coverage of its points."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -53,24 +55,28 @@ class Watcher:
         self.seen = Seen()
         self.evaluator = Evaluator(policy.compiled, _WatchedRuntime(policy.compiled, self))
         self.open_rows: dict[int, dict[int, bool]] = {}
-        self.values: dict[int, Any] = {}
+        self.values: dict[int, Native] = {}
 
-    def decide(self, request: Request) -> Decision:
-        """The decision, as `Policy.decide` makes it.
+    def decide(self, request: Request, remedies: bool = True) -> Decision:
+        """Decide a request as `Policy.decide` does.
+
+        Args:
+            request: the request.
+            remedies: if it is refused, search for changes that make a plan feasible.
 
         Raises:
-            EngineError: as there.
+            EngineError: as `Policy.decide`.
         """
         self.open_rows, self.values = {}, {}
         request, _ = self.policy.prepared(request)
-        decision, tries = self.evaluator.decide_with_tries(request, explain=False)
-        decision = self.policy.with_remedies(decision, tries)
+        decision, tries = self.evaluator.decide(request)
+        decision = self.policy.with_remedies(decision, tries) if remedies else decision
         if decision.match_id is not None:
             self.seen.matches.add(decision.match_id)
         return decision
 
-    def observe(self, role: str, position: int, part: int, value: Any) -> Any:
-        """Called with each value of interest; gives it back."""
+    def observe(self, role: str, position: int, part: int, value: Native) -> Native:
+        """Record the value of a coverage point and return it."""
         if role == "choice":
             if isinstance(value, bool):
                 self.seen.choices.add((position, value))
@@ -91,28 +97,28 @@ class Watcher:
         return value
 
     def compare(self, position: int) -> None:
-        """Once both sides of a comparison are known, on which side of its constant the value is."""
+        """Record on which side of the constant a value is, once both sides are known."""
         if position in self.values and ~position in self.values:
             value, bound = self.values.pop(position), self.values.pop(~position)
             self.seen.sides.add((position, (value > bound) - (value < bound)))
 
 
 class _WatchedRuntime(CompiledRuntime):
-    """Compiles expressions with calls of `observe` around the values of interest."""
+    """Compile expressions with calls of `observe` around the coverage points."""
 
     def __init__(self, policy: CompiledPolicy, watcher: Watcher) -> None:
         super().__init__(policy.objects)
         self.watcher = watcher
         self.roles: dict[ast.Node, list[tuple[str, int, int]]] = {}
-        found = watcher.points
-        for number, threshold in enumerate(found.thresholds):
+        points = watcher.points
+        for number, threshold in enumerate(points.thresholds):
             self.watch(threshold.value, "side", number, 0)
             self.watch(threshold.constant, "side", number, 1)
-        for number, chain in enumerate(found.chains):
+        for number, chain in enumerate(points.chains):
             for part, operand in enumerate(chain.operands):
                 self.watch(operand, "operand", number, part)
             self.watch(chain.node, "chain", number, 0)
-        for number, choice in enumerate(found.choices):
+        for number, choice in enumerate(points.choices):
             self.watch(choice.node, "choice", number, 0)
 
     def watch(self, node: ast.Node, role: str, number: int, part: int) -> None:
@@ -121,8 +127,8 @@ class _WatchedRuntime(CompiledRuntime):
     def emitter(self, writer: Writer, checked: Checked, read: Read) -> Emitter:
         return _WatchedEmitter(writer, checked, read, self.roles)
 
-    def further_names(self) -> Mapping[str, Any]:
-        return {"observe": self.watcher.observe}
+    def further_names(self) -> Mapping[str, object]:
+        return {OBSERVE: self.watcher.observe}
 
 
 class _WatchedEmitter(Emitter):
@@ -138,17 +144,17 @@ class _WatchedEmitter(Emitter):
 
     def expression(self, node: ast.Node | None = None, scope: Scope | None = None) -> py.expr:
         node = node or self.checked.root
-        made = super().expression(node, scope)
+        code = super().expression(node, scope)
         for role in self.roles.get(node, ()):
-            made = placed(py.Call(name("observe"), [*map(constant, role), made], []), node)
-        return made
+            code = placed(py.Call(name(OBSERVE), [*map(constant, role), code], []), node)
+        return code
 
 
 @record(eq=False)
 class Item:
-    """One outcome that should be seen: a match chosen, a condition false, an operand that decides …
+    """One outcome to cover: a match chosen, a condition false, an operand that decides …
 
-    `name` tells it from all others of the policy. One that is listed as out of reach has a `reason`.
+    `name` is unique in the policy. An outcome that is listed as unreachable has a `reason`.
     """
 
     kind: Kind
@@ -161,11 +167,11 @@ class Item:
 
     @property
     def missing(self) -> bool:
-        """It should have been seen, and was not."""
+        """True if the outcome is reachable and was not covered."""
         return not self.seen and self.reason is None
 
     def place(self, policy: CompiledPolicy) -> Place:
-        """Where it stands in the policy's file."""
+        """Return its place in the policy file."""
         if self.expression is not None and self.node is not None:
             return self.expression.place(self.node.start)
         return policy.document.place(self.path)
@@ -173,25 +179,25 @@ class Item:
 
 @record(eq=False)
 class Coverage:
-    """How much of a policy has been seen."""
+    """Coverage of one policy."""
 
     policy: CompiledPolicy
     items: tuple[Item, ...]
     stale: tuple[str, ...] = ()
-    """Outcomes listed as out of reach that aren't there, or that were seen."""
+    """Outcomes listed as unreachable that do not exist or were covered."""
 
     def of(self, kind: Kind | None = None) -> tuple[int, int]:
-        """How many outcomes of one kind, or of all, were seen, and how many there are within reach."""
-        items = [each for each in self.items if kind in (None, each.kind) and (each.seen or each.missing)]
+        """Return the numbers of covered and of reachable outcomes, of one kind or of all."""
+        items = [item for item in self.items if kind in (None, item.kind) and (item.seen or item.missing)]
         return sum(item.seen for item in items), len(items)
 
     def percent(self, kind: Kind | None = None) -> float:
-        """What was seen of one kind, or of all, in percent; 100 where there is nothing to see."""
+        """Return the percentage of covered outcomes; 100 if there are none."""
         seen, wanted = self.of(kind)
         return 100.0 * seen / wanted if wanted else 100.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """As programs read it."""
+    def to_dict(self) -> dict[str, object]:
+        """Return the JSON form."""
         return {
             "policy": f"{self.policy.name}@{self.policy.version}",
             "percent": self.percent(),
@@ -212,12 +218,12 @@ _SIDES = {-1: "below", 0: "at", 1: "above"}
 
 
 def coverage(policy: CompiledPolicy, seen: Seen, unreachable: Mapping[str, str] | None = None) -> Coverage:
-    """What has been seen of a policy's points, and what hasn't.
+    """Return the coverage of a policy.
 
     Args:
         policy: the policy.
-        seen: what a run has seen of it.
-        unreachable: outcomes that no request can reach, by their names, with the reasons.
+        seen: observations of a run.
+        unreachable: reasons for outcomes that no request can reach, by name.
     """
     listed = unreachable or {}
     items = [replace(item, reason=listed.get(item.name)) for item in _Items(policy, seen).all()]
@@ -230,7 +236,7 @@ class _Items:
         self.policy = policy
         self.points = points(policy)
         self.seen = seen
-        self.names = {use.expression.path: use.name for use in uses(policy)}
+        self.names = {(use.expression.document.name, use.expression.path): use.name for use in uses(policy)}
 
     def all(self) -> Iterator[Item]:
         for rule in rules(self.policy.rule):
@@ -251,8 +257,11 @@ class _Items:
                 yield self.item("threshold", threshold.expression, threshold.node, outcome, seen)
 
     def operands(self, number: int, chain: Chain) -> Iterator[Item]:
-        """Shown to decide by itself is an operand by which alone the chain came out one way, all before it
-        leaving it open; and the chain must have come out the other way, no operand deciding."""
+        """Yield the outcomes of a chain.
+
+        An operand is covered if it alone decided the chain, after all operands before it had the other value.
+        The chain itself is covered if no operand decided.
+        """
         rows = [dict(row) for position, row in self.seen.rows if position == number]
         count = len(chain.operands)
         open_ = any(len(row) == count and chain.decisive not in row.values() for row in rows)
@@ -268,5 +277,5 @@ class _Items:
 
     def item(self, kind: Kind, expression: Expression, node: ast.Node, outcome: str, seen: bool) -> Item:
         text = " ".join(expression.checked.source(node).split())
-        name = f"{self.names[expression.path]}: {text} is {outcome}"
+        name = f"{self.names[expression.document.name, expression.path]}: {text} is {outcome}"
         return Item(kind, name, seen, expression, node)

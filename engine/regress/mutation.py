@@ -1,55 +1,57 @@
-"""Does a policy's suites notice its mutants? Each is decided on the suites' cases until one fails."""
+"""Mutation testing: run the suites of a policy on each of its mutants until a case fails."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from engine.decide import Decision, Policy
-from engine.errors import EngineError
-from engine.executor import in_order
-from engine.records import record
+from engine.base.errors import EngineError
+from engine.base.pool import in_order
+from engine.base.records import record
+from engine.decide.decision import Decision
+from engine.decide.policy import Policy
+from engine.decide.request import Request
 from engine.regress.mutants import Mutant, mutants
-from engine.regress.runner import request_of, run_case
+from engine.regress.runner import at_its_concurrency, request_of, run_case
 from engine.regress.suite import Case, Suite, read_suite
-from engine.request import Request
+from engine.regress.variants import variant
 
 Status = Literal["killed", "survived", "crashed", "equivalent"]
 
 
 @record(eq=False)
 class Verdict:
-    """How a mutant came out; `by` is the case that noticed it, or what it crashed with."""
+    """Status of a mutant; `by` is the case that killed it, or its crash."""
 
     mutant: Mutant
     status: Status
     by: str | None = None
     reason: str | None = None
-    """Why it is listed as equivalent."""
+    """Reason for its listing as equivalent."""
 
 
 @record(eq=False)
 class Mutation:
-    """How the mutants of one policy came out."""
+    """Mutation results of one policy."""
 
     policy: Policy
     verdicts: tuple[Verdict, ...]
     stale: tuple[str, ...]
-    """Mutants listed as equivalent that aren't there, or that a case notices."""
+    """Mutants listed as equivalent that do not exist or were killed."""
 
     def count(self, status: Status) -> int:
-        """How many mutants came out so."""
+        """Count the mutants with a status."""
         return sum(verdict.status == status for verdict in self.verdicts)
 
     @property
     def score(self) -> float:
-        """Killed mutants in percent of all but the equivalent ones; 100 where there are none."""
+        """Percentage of killed mutants, equivalent ones aside; 100 if there are none."""
         killed, others = self.count("killed"), self.count("survived") + self.count("crashed")
         return 100.0 * killed / (killed + others) if killed + others else 100.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """As programs read it."""
+    def to_dict(self) -> dict[str, object]:
+        """Return the JSON form."""
         return {
             "policy": f"{self.policy.name}@{self.policy.version}",
             "killed": self.count("killed"),
@@ -57,22 +59,22 @@ class Mutation:
             "crashed": self.count("crashed"),
             "equivalent": self.count("equivalent"),
             "score": self.score,
-            "survivors": [_verdict(each) for each in self.verdicts if each.status == "survived"],
-            "crashes": [_verdict(each) for each in self.verdicts if each.status == "crashed"],
+            "survivors": [_verdict(verdict) for verdict in self.verdicts if verdict.status == "survived"],
+            "crashes": [_verdict(verdict) for verdict in self.verdicts if verdict.status == "crashed"],
             "stale": list(self.stale),
         }
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def _verdict(verdict: Verdict) -> dict[str, object]:
     place = verdict.mutant.place
-    found = {
+    value: dict[str, object] = {
         "mutant": verdict.mutant.name,
         "file": place.file,
         "line": place.line,
         "column": place.column,
         "diff": list(verdict.mutant.diff),
     }
-    return found if verdict.by is None else {**found, "by": verdict.by}
+    return value if verdict.by is None else {**value, "by": verdict.by}
 
 
 def mutate(
@@ -85,17 +87,17 @@ def mutate(
     """Run the suites of one policy on each of its mutants.
 
     Args:
-        suites: all of the same policy; they must pass.
-        folders: policies in front of the shipped ones.
-        jobs: processes.
-        after: called with each mutant that is done.
+        suites: suites of one policy; all cases must pass.
+        folders: policy folders, searched before the shipped policies.
+        jobs: number of processes.
+        after: called after each mutant.
     """
     policy = suites[0].policy()
     listed = {name: reason for suite in suites for name, reason in suite.equivalent.items()}
-    job = MutationJob(tuple(suite.path for suite in suites), tuple(folders))
-    every = list(mutants(policy.compiled))
+    job = MutationJob(tuple(suite.path for suite in suites), tuple(folders), suites[0].constants)
+    all_mutants = list(mutants(policy.compiled))
     verdicts: list[Verdict] = []
-    for mutant, (status, by) in zip(every, in_order(job, range(len(every)), jobs), strict=True):
+    for mutant, (status, by) in zip(all_mutants, in_order(job, range(len(all_mutants)), jobs), strict=True):
         reason = listed.get(mutant.name)
         if reason is not None and status != "killed":
             status = "equivalent"
@@ -107,26 +109,27 @@ def mutate(
 
 @record
 class MutationJob:
-    """Decides mutants, which are numbers here: every process makes the same ones."""
+    """Decide mutants by number: every process generates the same sequence."""
 
     paths: tuple[Path, ...]
     folders: tuple[str, ...]
+    constants: Mapping[str, object]
 
     def start(self) -> Callable[[int], tuple[Status, str | None]]:
-        """The function that tells how a mutant came out, and what noticed it."""
-        suites = [read_suite(path, self.folders) for path in self.paths]
+        """Return the function that runs a mutant and returns its status and killer."""
+        suites = [read_suite(path, self.folders, self.constants) for path in self.paths]
         policy = suites[0].policy()
-        every = list(mutants(policy.compiled))
+        all_mutants = list(mutants(policy.compiled))
         cases = _Cases(policy, [case for suite in suites for case in suite.cases])
 
         def run(number: int) -> tuple[Status, str | None]:
-            return cases.judge(policy.variant(every[number].policy))
+            return cases.judge(variant(policy, all_mutants[number].policy))
 
         return run
 
 
 class _Cases:
-    """Cases with their requests read once."""
+    """Cases with prepared requests."""
 
     def __init__(self, policy: Policy, cases: Iterable[Case]) -> None:
         self.prepared: list[tuple[Case, Request | EngineError]] = []
@@ -137,17 +140,18 @@ class _Cases:
                 self.prepared.append((case, error))
 
     def judge(self, mutant: Policy) -> tuple[Status, str | None]:
-        """Whether a case fails on a mutant."""
+        """Run the cases on a mutant until one fails."""
+        decide_mutant = at_its_concurrency(mutant)
         for case, request in self.prepared:
 
-            def decide(_: Request, request: Request | EngineError = request) -> Decision:
+            def decide(_: Request, remedies: bool, request: Request | EngineError = request) -> Decision:
                 if isinstance(request, EngineError):
                     raise request
-                return mutant.decide(request)
+                return decide_mutant(request, remedies)
 
             try:
                 if not run_case(case, decide).passed:
                     return "killed", case.id
-            except Exception as error:  # whatever it is, it is the engine's and no answer
+            except Exception as error:  # a bug in the engine, not a decision
                 return "crashed", f"{case.id}: {type(error).__name__}: {error}"
         return "survived", None

@@ -1,58 +1,53 @@
-"""Paths in plain data, as suites write them: `plan.shards[0].memory_bytes`."""
+"""Paths into plain data, as used in suites: `plan.shards[0].memory_bytes`."""
 
 from __future__ import annotations
 
-import copy
 import re
-from typing import Any
+from typing import cast
 
-from engine.errors import Path
+from engine.base.errors import Path
 
 _STEP = re.compile(r"(?P<key>[^.\[\]]+)|\[(?P<index>\d+)\]")
 _PATH = re.compile(r"[^.\[\]]+(?:\.[^.\[\]]+|\[\d+\])*\Z")
 
 
 def parse_path(text: str) -> Path:
-    """The steps of a path.
+    """Parse a path into steps.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a path.
     """
     if not _PATH.match(text):
-        raise ValueError(f"'{text}' is not a path, like plan.shards[0].memory_bytes")
+        raise ValueError(f"'{text}' is not a path; expected the form plan.shards[0].memory_bytes")
     return tuple(
         step["key"] if step["key"] is not None else int(step["index"]) for step in _STEP.finditer(text)
     )
 
 
-def get(value: Any, path: Path) -> Any:
-    """The value at a path.
+def get(value: object, path: Path) -> object:
+    """Return the value at a path.
 
     Raises:
-        LookupError: there is none.
+        LookupError: the path does not exist.
     """
-    step: Any
     for step in path:
         if not isinstance(value, list if isinstance(step, int) else dict):
             raise LookupError(step)
-        value = value[step]
+        value = cast("dict[str | int, object]", value)[step]
     return value
 
 
-def replaced(value: Any, path: Path, new: Any) -> Any:
-    """The same value with another at a path, in copies of what it stands in.
+def replaced(value: object, path: Path, new: object) -> object:
+    """Return a copy with another value at a path; unchanged parts are shared.
 
     Raises:
-        LookupError: what it would stand in isn't there.
+        LookupError: the parent does not exist.
     """
     if not path:
         return new
     step, rest = path[0], path[1:]
-    made = copy.copy(value)
     if isinstance(value, dict) and isinstance(step, str):
-        made[step] = replaced(value[step], rest, new) if rest else new
-    elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-        made[step] = replaced(value[step], rest, new)
-    else:
-        raise LookupError(step)
-    return made
+        return {**value, step: replaced(value[step], rest, new) if rest else new}
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return [*value[:step], replaced(value[step], rest, new), *value[step + 1 :]]
+    raise LookupError(step)

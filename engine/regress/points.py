@@ -1,15 +1,15 @@
-"""What coverage looks for in a policy: the points of its expressions that can come out one way or another."""
+"""Coverage points: parts of a policy's expressions with more than one possible outcome."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Literal
 
-from engine.cel import ast
-from engine.cel import types as t
+from engine.base.records import record
+from engine.cel import celtypes as t
+from engine.cel import syntax as ast
 from engine.cel.checker import Checked
 from engine.policy.compiled import CompiledPolicy, Expression, uses
-from engine.records import record
 
 Kind = Literal["match", "condition", "operand", "threshold"]
 
@@ -21,7 +21,7 @@ _NUMBERS = (t.INT, t.UINT, t.DOUBLE)
 
 @record(eq=False)
 class Chain:
-    """Operands joined by one operator: `a && b && c`; `decisive` is the value of one that decides alone."""
+    """Operands of one operator, as in `a && b && c`; an operand with the `decisive` value decides alone."""
 
     expression: Expression
     node: ast.Node
@@ -31,7 +31,7 @@ class Chain:
 
 @record(eq=False)
 class Choice:
-    """An expression that must be seen both true and false: a match's condition, or one of `?:`."""
+    """An expression to cover as true and as false: the condition of a match or of `?:`."""
 
     expression: Expression
     node: ast.Node
@@ -39,7 +39,7 @@ class Choice:
 
 @record(eq=False)
 class Threshold:
-    """A comparison with a constant: the value on the other side must be seen below, at and above it."""
+    """A comparison with a constant: the other side must be covered below, at and above it."""
 
     expression: Expression
     node: ast.Node
@@ -50,7 +50,7 @@ class Threshold:
 
 @record(eq=False)
 class Points:
-    """All points of a policy, in the order of the file."""
+    """All coverage points of a policy, in file order."""
 
     choices: tuple[Choice, ...]
     chains: tuple[Chain, ...]
@@ -58,7 +58,7 @@ class Points:
 
 
 def points(policy: CompiledPolicy) -> Points:
-    """What is to be seen of a policy."""
+    """Return the coverage points of a policy."""
     choices: list[Choice] = []
     chains: list[Chain] = []
     thresholds: list[Threshold] = []
@@ -83,7 +83,7 @@ def points(policy: CompiledPolicy) -> Points:
 
 
 def _operands(checked: Checked, node: ast.Node, function: str, inner: set[ast.Node]) -> Iterator[ast.Node]:
-    """The operands of a chain; the calls that are part of it go to `inner`."""
+    """Yield the operands of a chain; add the calls inside it to `inner`."""
     for argument in checked.calls[node].arguments:
         call = checked.calls.get(argument)
         if call is not None and call.function == function:
@@ -94,12 +94,12 @@ def _operands(checked: Checked, node: ast.Node, function: str, inner: set[ast.No
 
 
 def _thresholds(expression: Expression, node: ast.Node) -> Iterator[Threshold]:
-    """The comparison, where just one side is a constant and both are numbers."""
+    """Yield the threshold of a comparison of numbers in which exactly one side is a constant."""
     checked = expression.checked
     arguments = checked.calls[node].arguments
-    if len(arguments) != 2 or any(checked.types[each] not in _NUMBERS for each in arguments):
+    if len(arguments) != 2 or any(checked.types[argument] not in _NUMBERS for argument in arguments):
         return
-    names = [_constant(checked, each) for each in arguments]
+    names = [_constant(checked, argument) for argument in arguments]
     if (names[0] is None) is (names[1] is None):
         return
     constant = 0 if names[0] is not None else 1
@@ -109,7 +109,7 @@ def _thresholds(expression: Expression, node: ast.Node) -> Iterator[Threshold]:
 
 
 def _constant(checked: Checked, node: ast.Node) -> str | None:
-    """The constant that a side of a comparison is, perhaps converted."""
+    """Return the name of the constant that a side consists of, type conversions aside."""
     name = checked.names.get(node, "")
     if name.startswith("constants."):
         return name.partition(".")[2]

@@ -1,4 +1,4 @@
-"""One run over suites: which cases, on how many processes, and what came of it."""
+"""Run suites: select cases, distribute them over processes, collect results."""
 
 from __future__ import annotations
 
@@ -7,45 +7,47 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from engine.decide import Policy
-from engine.errors import EngineError
-from engine.executor import in_order
-from engine.records import field, record
+from engine.base.errors import EngineError
+from engine.base.pool import in_order
+from engine.base.records import field, record
+from engine.decide.policy import Policy
 from engine.regress.coverage import Coverage, Seen, Watcher, coverage
 from engine.regress.mutation import Mutation
-from engine.regress.runner import Result, run_case
+from engine.regress.runner import Result, at_its_concurrency, run_case
 from engine.regress.suite import Suite, read_suite
 
 _PIECE = 64
-"""Cases that a process is given at once."""
+"""Cases in one unit of work."""
 
 
 @record(eq=False)
 class Session:
-    """What was run: suites that could be read, those that couldn't, results in the order of the suites."""
+    """Suites, errors of those that cannot be read, and results in the order of the suites."""
 
     suites: tuple[Suite, ...]
     broken: tuple[EngineError, ...]
     results: tuple[Result, ...]
     seconds: float = field(default=0.0)
     coverages: tuple[Coverage, ...] | None = None
-    """Of each policy, where it was asked for."""
+    """Coverage per policy, if requested."""
     mutations: tuple[Mutation, ...] | None = None
-    """Of each policy, where they were asked for and all cases passed."""
+    """Mutation results per policy, if requested and all cases passed."""
 
     @property
     def failed(self) -> tuple[Result, ...]:
-        """The results that are not as expected."""
+        """Return the results of failed cases."""
         return tuple(result for result in self.results if not result.passed)
 
 
-def read_suites(paths: Iterable[Path], folders: Sequence[str]) -> tuple[list[Suite], list[EngineError]]:
-    """The suites in some files, and what is wrong with those that can't be read."""
+def read_suites(
+    paths: Iterable[Path], folders: Sequence[str], constants: Mapping[str, object] | None = None
+) -> tuple[list[Suite], list[EngineError]]:
+    """Read suites; return them and the errors of those that cannot be read."""
     suites: list[Suite] = []
     broken: list[EngineError] = []
     for path in paths:
         try:
-            suites.append(read_suite(path, folders))
+            suites.append(read_suite(path, folders, constants))
         except EngineError as error:
             broken.append(error)
     return suites, broken
@@ -55,6 +57,7 @@ def run(
     paths: Sequence[Path],
     folders: Sequence[str] = (),
     *,
+    constants: Mapping[str, object] | None = None,
     wanted: Callable[[str], bool] = lambda _: True,
     jobs: int = 1,
     fail_fast: bool = False,
@@ -65,23 +68,24 @@ def run(
     """Run suites.
 
     Args:
-        paths: their files.
-        folders: policies in front of the shipped ones.
-        wanted: which cases are run, by their ids.
-        jobs: processes.
-        fail_fast: stop behind the first case that fails.
-        update: write golden files that differ anew.
-        watch: keep what is seen of the policies, for their coverage.
-        after: called with each result as it comes.
+        paths: suite files.
+        folders: policy folders, searched before the shipped policies.
+        constants: other values of the policies' constants (`--set`).
+        wanted: selects cases by id.
+        jobs: number of processes.
+        fail_fast: stop after the first failed case.
+        update: rewrite golden files that differ.
+        watch: record coverage.
+        after: called with each result.
     """
     start = time.perf_counter()
-    suites, broken = read_suites(paths, folders)
-    job = SuiteJob(tuple(folders), update, watch)
+    suites, broken = read_suites(paths, folders, constants)
+    job = SuiteJob(tuple(folders), update, watch, constants)
     results: list[Result] = []
     seen: dict[str, Seen] = {}
-    for piece, digest, found in in_order(job, _pieces(suites, wanted), jobs):
-        if found is not None:
-            seen.setdefault(digest, Seen()).add(found)
+    for piece, digest, observed in in_order(job, _pieces(suites, wanted), jobs):
+        if observed is not None:
+            seen.setdefault(digest, Seen()).add(observed)
         for result in piece:
             results.append(result)
             after(result)
@@ -94,24 +98,24 @@ def run(
 
 
 def by_policy(suites: Iterable[Suite]) -> dict[str, list[Suite]]:
-    """Suites by the digests of the policies that they test."""
-    found: dict[str, list[Suite]] = {}
+    """Group suites by the digest of the policy that they test."""
+    groups: dict[str, list[Suite]] = {}
     for suite in suites:
-        found.setdefault(suite.policy().digest, []).append(suite)
-    return found
+        groups.setdefault(suite.policy().digest, []).append(suite)
+    return groups
 
 
 def _coverages(suites: Iterable[Suite], seen: Mapping[str, Seen]) -> Iterator[Coverage]:
-    for digest, own in by_policy(suites).items():
-        unreachable = {text: reason for suite in own for text, reason in suite.unreachable.items()}
-        yield coverage(own[0].policy().compiled, seen.get(digest, Seen()), unreachable)
+    for digest, group in by_policy(suites).items():
+        unreachable = {text: reason for suite in group for text, reason in suite.unreachable.items()}
+        yield coverage(group[0].policy().compiled, seen.get(digest, Seen()), unreachable)
 
 
 _Piece = tuple[Path, tuple[int, ...]]
-"""A suite's file, and positions of cases in it."""
+"""A suite file and indices of cases in it."""
 
 _Done = tuple[list[Result], str, Seen | None]
-"""Results, and what was seen of the policy of which digest."""
+"""Results, the digest of the policy, and its coverage."""
 
 
 def _pieces(suites: Iterable[Suite], wanted: Callable[[str], bool]) -> Iterator[_Piece]:
@@ -123,25 +127,26 @@ def _pieces(suites: Iterable[Suite], wanted: Callable[[str], bool]) -> Iterator[
 
 @record
 class SuiteJob:
-    """Runs cases of suites, which are read once in each process."""
+    """Run cases of suites; each process reads a suite once."""
 
     folders: tuple[str, ...]
     update: bool
     watch: bool
+    constants: Mapping[str, object] | None = None
 
     def start(self) -> Callable[[_Piece], _Done]:
-        """The function that runs some cases of a suite."""
+        """Return the function that runs some cases of a suite."""
 
         @cache
         def load(path: Path) -> tuple[Suite, Policy]:
-            suite = read_suite(path, self.folders)
+            suite = read_suite(path, self.folders, self.constants)
             return suite, suite.policy()
 
         def run_piece(piece: _Piece) -> _Done:
             suite, policy = load(piece[0])
             watcher = Watcher(policy) if self.watch else None
-            decide = policy.decide if watcher is None else watcher.decide
-            results = [run_case(suite.cases[each], decide, update=self.update) for each in piece[1]]
+            decide = at_its_concurrency(policy) if watcher is None else watcher.decide
+            results = [run_case(suite.cases[index], decide, update=self.update) for index in piece[1]]
             return results, policy.digest, None if watcher is None else watcher.seen
 
         return run_piece
