@@ -1,59 +1,25 @@
-"""A decision as text, JSON, YAML and other tools' forms: one module a target, loaded when it is used."""
+"""Decisions as text, JSON, YAML, pictures and launch commands: one module per target, imported on use."""
 
 from __future__ import annotations
 
-import importlib
-from typing import Protocol, cast
+from typing import TYPE_CHECKING
 
-from engine.decision import Decision
-from engine.errors import RenderError, near
-from engine.records import record
+from engine.base.lazy import face
+from engine.decide.decision import Decision
+from engine.render.target import Screen, Target, find_target, target_names, targets
 
-TARGETS = {
-    "text": "text",
-    "json": "json",
-    "yaml": "yaml",
-    "ai-hwaccel": "ai_hwaccel",
-    "vllm": "vllm",
-    "sglang": "sglang",
-    "llama.cpp": "llama_cpp",
-    "accelerate": "accelerate",
-    "deepspeed": "deepspeed",
-    "ray-serve": "ray_serve",
-    "kubernetes": "kubernetes",
-    "svg": "svg",
-    "html": "html",
-}
-"""Modules of this package by the names of `--format`."""
+__all__ = ["Screen", "Target", "find_target", "render", "target_names", "targets"]
 
-
-@record
-class Screen:
-    """What a rendering for people may use: columns, and ANSI colours."""
-
-    width: int = 80
-    color: bool = False
-
-
-class Target(Protocol):
-    """What a target's module offers."""
-
-    def render(self, decision: Decision, screen: Screen) -> str:
-        """The decision in this form, ending in a newline.
-
-        Raises:
-            RenderError: the form can't express it.
-        """
-        ...
+if not TYPE_CHECKING:  # type checkers would take every name for exported
+    __getattr__, __dir__ = face(
+        __name__, {}, "ai_hwaccel as_json inventory model picture policy_page report table"
+    )
 
 
 def render(decision: Decision, target: str, screen: Screen | None = None) -> str:
-    """A decision in the form of that name, ending in a newline.
+    """Return a decision in the form of the named target, ending in a newline.
 
     Raises:
-        RenderError: there is no such form, or it can't express the decision.
+        RenderError: no target has that name, or it cannot express the decision.
     """
-    if target not in TARGETS:
-        raise RenderError(f"unknown format '{target}'", hint=near(target, TARGETS))
-    module = cast(Target, importlib.import_module(f"engine.render.{TARGETS[target]}"))
-    return module.render(decision, screen or Screen())
+    return find_target(target).render(decision, screen or Screen())

@@ -1,45 +1,48 @@
-"""The JSON that the ai-hwaccel planner prints, so that its readers can take a decision's plan."""
+"""The plan as JSON in the format of the ai-hwaccel planner.
+
+Programs that read that planner's output can read it. It has no hybrid strategies and no outcome other than
+a plan.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from engine.decision import Decision
-from engine.errors import RenderError
+from engine.base.errors import RenderError
+from engine.decide.decision import Decision
 from engine.plan import Plan, ShardDevice, Strategy
-from engine.render import Screen
-from engine.render.json import compact
+from engine.render import Screen, Target
+from engine.render.as_json import compact
 
 
 def render(decision: Decision, screen: Screen) -> str:
-    """The decision as one JSON document.
+    """Return the plan as an indented JSON document.
 
     Raises:
-        RenderError: no plan, or a strategy that this form doesn't know.
+        RenderError: There is no plan, or ai-hwaccel has no such strategy.
     """
     return json.dumps(to_dict(decision), indent=2, ensure_ascii=False) + "\n"
 
 
 def line(decision: Decision) -> bytes:
-    """The decision on one line, for JSON Lines.
+    """Return the plan on one line, for JSON Lines.
 
     Raises:
-        RenderError: no plan, or a strategy that this form doesn't know.
+        RenderError: There is no plan, or ai-hwaccel has no such strategy.
     """
     return compact(to_dict(decision))
 
 
-def to_dict(decision: Decision) -> dict[str, Any]:
-    """The decision in that tool's terms.
+def to_dict(decision: Decision) -> dict[str, object]:
+    """Return the plan in the terms of ai-hwaccel.
 
     Raises:
-        RenderError: no plan, or a strategy that this form doesn't know.
+        RenderError: There is no plan, or ai-hwaccel has no such strategy.
     """
     if decision.plan is None:
         raise RenderError(
-            f"ai-hwaccel's form holds plans, and the outcome is {decision.outcome}",
-            hint="--format json has every outcome",
+            f"the ai-hwaccel format holds only plans, but the outcome is {decision.outcome}",
+            hint="use --format json, which holds every outcome",
         )
     return {
         "id": decision.id,
@@ -48,7 +51,7 @@ def to_dict(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _plan(plan: Plan) -> dict[str, Any]:
+def _plan(plan: Plan) -> dict[str, object]:
     return {
         "shards": [
             {
@@ -65,12 +68,12 @@ def _plan(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _device(device: ShardDevice) -> str | dict[str, Any]:
-    """A kind without fields of its own is written as its bare name."""
+def _device(device: ShardDevice) -> str | dict[str, object]:
+    """Return a device; a kind without fields is written as its name."""
     return {device.kind: dict(device.identity)} if device.identity else device.kind
 
 
-def _strategy(strategy: Strategy) -> str | dict[str, Any]:
+def _strategy(strategy: Strategy) -> str | dict[str, object]:
     if strategy.kind == "none":
         return "None"
     if strategy.kind == "tensor_parallel":
@@ -79,4 +82,7 @@ def _strategy(strategy: Strategy) -> str | dict[str, Any]:
         return {"PipelineParallel": {"num_stages": strategy.pipeline_parallel}}
     if strategy.kind == "data_parallel":
         return {"DataParallel": {"num_replicas": strategy.data_parallel}}
-    raise RenderError(f"ai-hwaccel's form has no strategy {strategy.kind}")
+    raise RenderError(f"the ai-hwaccel format has no strategy {strategy.kind}")
+
+
+TARGET = Target("ai-hwaccel", render, "json")

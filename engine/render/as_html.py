@@ -1,14 +1,16 @@
-"""The plan as a page: the picture, and what else the decision says. One file, nothing from elsewhere."""
+"""The decision as one self-contained HTML page: the diagram, the estimates, remedies and warnings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
 
-from engine.decision import Decision
-from engine.render import Screen
-from engine.render import svg as picture
-from engine.render.text import WOULD_HELP, estimate_rows, headline, remedy_rows
+from engine.base.printable import finished
+from engine.decide.decision import Decision
+from engine.render import Screen, Target
+from engine.render import as_svg as picture
+from engine.render.sanitize import sanitised
+from engine.render.text import headline, help_tables, plan_rows
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -22,11 +24,12 @@ dt { opacity: .65; } dd { margin: 0; overflow-wrap: anywhere; } li { margin: .2r
 
 
 def render(decision: Decision, screen: Screen) -> str:
-    """The page.
+    """Return the page.
 
     Raises:
-        RenderError: the policy reads no inventory, so there is nothing to draw.
+        RenderError: The policy reads no inventory, so there is nothing to draw.
     """
+    decision = sanitised(decision)
     drawn = picture.render(decision, screen)
     plan = decision.plan
     rows = {
@@ -35,13 +38,14 @@ def render(decision: Decision, screen: Screen) -> str:
         "match": decision.match_id,
         "quantization": decision.quantization,
     }
-    if plan is not None and plan.estimates is not None:
-        rows |= dict(estimate_rows(plan.estimates, plan.strategy.data_parallel))
-    elif plan is not None and plan.estimated_tokens_per_sec is not None:
-        rows["estimate"] = f"{plan.estimated_tokens_per_sec:.1f} tokens/s"
-    help_ = f"<h2>{WOULD_HELP}</h2>{_list(remedy_rows(decision.remedies))}" if decision.remedies else ""
+    if plan is not None:
+        rows |= {name.strip(): value for name, value in plan_rows(decision, plan)}
+    help_ = "".join(
+        f"<h2>{title}</h2>{_list((row[0], ', '.join(filter(None, row[1:]))) for row in listed)}"
+        for title, listed in help_tables(decision)
+    )
     warnings = "".join(f"<li>{escape(each)}</li>" for each in (plan.warnings if plan is not None else ()))
-    return (
+    return finished(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(headline(decision))}</title>"
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>{drawn}'
@@ -51,6 +55,9 @@ def render(decision: Decision, screen: Screen) -> str:
 
 
 def _list(rows: Iterable[tuple[str, str | None]]) -> str:
-    """Names and what they are, without those that are nothing."""
+    """Return a description list of the rows that have a value."""
     listed = (f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows if value is not None)
     return f"<dl>{''.join(listed)}</dl>"
+
+
+TARGET = Target("html", render, "html")

@@ -1,28 +1,30 @@
-"""For programs: the decision as JSON (schemas/decision.schema.json)."""
+"""The decision as one JSON document.
+
+`schemas/decision.schema.json` describes it. Fields may be added; existing ones keep their names.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from engine.decision import Decision
-from engine.errors import Problem, path_text
-from engine.render import Screen
+from engine.base.errors import Problem, path_text
+from engine.decide.decision import Decision
+from engine.render import Screen, Target
 
 
 def render(decision: Decision, screen: Screen) -> str:
-    """The decision as one JSON document."""
+    """Return the decision as an indented JSON document."""
     return json.dumps(decision.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def line(decision: Decision) -> bytes:
-    """The decision on one line, for JSON Lines."""
+    """Return the decision on one line, for JSON Lines."""
     return compact(decision.to_dict())
 
 
 def error_line(id_: str | int | None, problem: Problem, number: int) -> bytes:
-    """In the place of a decision: what is wrong with line `number`."""
-    error: dict[str, Any] = {
+    """Return the line for a request that could not be decided, in place of a decision."""
+    error: dict[str, object] = {
         "message": problem.message,
         "line": number,
         "path": path_text(problem.path) if problem.path else None,
@@ -31,15 +33,20 @@ def error_line(id_: str | int | None, problem: Problem, number: int) -> bytes:
         error["hint"] = problem.hint
     if problem.place is not None:
         error["place"] = str(problem.place)
+    if problem.internal:
+        error["internal"] = True
     return compact({"id": id_, "error": error})
 
 
-def compact(value: Any) -> bytes:
-    """A value as JSON on one line, by the encoder that was made for speed."""
-    import msgspec
+def compact(value: object) -> bytes:
+    """Return a value as JSON on one line, encoded by msgspec."""
+    import msgspec  # deferred: start-up time
 
     try:
         return msgspec.json.encode(value) + b"\n"
     except (OverflowError, ValueError):  # an int beyond 64 bits, a lone surrogate
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+TARGET = Target("json", render, "json", shows_trace=True)

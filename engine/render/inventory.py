@@ -1,4 +1,4 @@
-"""An inventory for people: its devices as a table, and what joins them as a matrix."""
+"""An inventory as text, JSON or YAML: a table of devices and a matrix of links."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import yaml
-
+from engine.base.printable import cleaned, finished
+from engine.base.quantities import format_bytes
+from engine.documents.yaml_writer import dump
 from engine.inventory import Inventory
 from engine.inventory.writer import to_document
-from engine.quantities import format_bytes
 
 
 def text(inventory: Inventory) -> str:
-    """The devices, the interconnects that policies read, and the links of each pair."""
+    """Return the devices, the interconnects that policies read, and the links between pairs."""
+    inventory = cleaned(inventory)
     lines = _table(inventory)
     for link in inventory.interconnects:
-        lines.append(f"{link.kind} joins them, {link.bandwidth_gbps:g} GB/s")
+        lines.append(f"interconnect: {link.kind}, {link.bandwidth_gbps:g} GB/s")
     if inventory.links:
         lines += _matrices(inventory)
-    return "\n".join(lines) + "\n"
+    return finished("\n".join(lines) + "\n")
 
 
 def _table(inventory: Inventory) -> list[str]:
-    rows = [("#", "device", "product", "memory", "free", "NUMA", "node")]
+    rows = [("#", "device", "product", "memory", "free", "NUMA", "node", "state")]
     for position, device in enumerate(inventory.devices):
         rows.append(
             (
@@ -35,15 +36,16 @@ def _table(inventory: Inventory) -> list[str]:
                 "" if device.free_bytes is None else format_bytes(device.free_bytes),
                 "" if device.numa_node is None else str(device.numa_node),
                 device.node or "",
+                "" if device.available else "not available",
             )
         )
-    kept = [column for column in range(7) if any(row[column] for row in rows[1:])] or [0, 1]
+    kept = [column for column in range(len(rows[0])) if any(row[column] for row in rows[1:])] or [0, 1]
     widths = {column: max(len(row[column]) for row in rows) for column in kept}
     return ["  ".join(f"{row[column]:{widths[column]}}" for column in kept).rstrip() for row in rows]
 
 
 def _matrices(inventory: Inventory) -> Iterator[str]:
-    """One matrix a node, where no link is from one node to another."""
+    """Yield one matrix per node, or a single one if links cross nodes."""
     nodes: dict[str | None, list[int]] = {}
     for position, device in enumerate(inventory.devices):
         nodes.setdefault(device.node, []).append(position)
@@ -54,12 +56,12 @@ def _matrices(inventory: Inventory) -> Iterator[str]:
         return
     for node, positions in nodes.items():
         yield ""
-        yield f"{node or 'without a node'}:"
+        yield f"{node or 'no node'}:"
         yield from _matrix(inventory, positions)
 
 
 def _matrix(inventory: Inventory, positions: Sequence[int]) -> Iterator[str]:
-    """Who is joined to whom by what: NV18 for 18 NVLinks, · for nothing that is known."""
+    """Yield the matrix of links between devices: NV18 for 18 NVLinks, · for no known link."""
     cells = {(a, b): "X" if a == b else "·" for a in positions for b in positions}
     for link in inventory.links:
         short = "NV" if link.kind == "NVLink" else link.kind
@@ -73,17 +75,16 @@ def _matrix(inventory: Inventory, positions: Sequence[int]) -> Iterator[str]:
 
 
 def as_json(inventory: Inventory) -> str:
-    """One JSON document, which `--inventory` reads again."""
-    return json.dumps(to_document(inventory), indent=2, ensure_ascii=False) + "\n"
+    """Return a JSON document that `--inventory` accepts."""
+    return json.dumps(to_document(inventory, for_programs=True), indent=2, ensure_ascii=False) + "\n"
 
 
 def as_yaml(inventory: Inventory) -> str:
-    """One YAML document, which `--inventory` reads again."""
-    text: str = yaml.safe_dump(to_document(inventory), sort_keys=False, allow_unicode=True, width=110)
-    return text
+    """Return a YAML document that `--inventory` accepts."""
+    return dump(to_document(inventory), width=110)
 
 
 def headline(inventory: Inventory) -> str:
-    """Which devices there are, in a few words: `8 × CudaGpu, 1 × Cpu`."""
+    """Return a summary of the devices: `8 × CudaGpu, 1 × Cpu`."""
     kinds = Counter(device.kind for device in inventory.devices)
     return ", ".join(f"{count} × {kind}" for kind, count in kinds.items()) or "No devices"

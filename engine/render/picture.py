@@ -1,6 +1,7 @@
-"""A plan, or an inventory alone, as a picture: devices as boxes in their nodes, filled by what they hold.
+"""A diagram of a plan or an inventory: devices as boxes, grouped by node and filled by memory use.
 
-An SVG of its own: no script, no font, nothing from elsewhere; it follows a browser's light or dark scheme.
+The SVG is self-contained (no scripts, fonts or external resources) and follows the browser's light or dark
+scheme.
 """
 
 from __future__ import annotations
@@ -9,20 +10,21 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from engine.base.printable import finished, printable
+from engine.base.quantities import format_bytes
+from engine.base.records import record
 from engine.inventory import Inventory
-from engine.inventory.types import Device, Link
+from engine.inventory.inventory import Device, Link
 from engine.plan import Plan, Shard
-from engine.quantities import format_bytes
-from engine.records import record
 
 _COLUMNS = 4
 _BOX_WIDTH, _BOX_HEIGHT = 190, 92
 _GAP, _MARGIN, _FRAME = 26, 24, 18
 _MOST = 64
-"""Devices that are drawn; a picture of more would show nothing."""
+"""Most devices in a diagram; more would be illegible."""
 
 _MOST_LINES = 96
-"""Links that are drawn one by one; of more, only what joins all is said."""
+"""Most links that are drawn one by one; beyond that, only interconnects are listed."""
 
 _STYLE = """
 svg { --ink: #1c2430; --paper: #fff; --quiet: #667085; --edge: #98a2b3; --fill: #9ec5fe;
@@ -43,7 +45,7 @@ text { fill: var(--ink); font-size: 12px; } .quiet { fill: var(--quiet); }
 
 @record(eq=False)
 class _Place:
-    """Where a device's box stands, and in which column of its node."""
+    """The position of a device's box, and its column within the node."""
 
     x: float
     y: float
@@ -51,7 +53,7 @@ class _Place:
 
 
 def svg(inventory: Inventory, headline: str, reason: str = "", plan: Plan | None = None) -> str:
-    """The picture as an SVG document."""
+    """Return the diagram as an SVG document."""
     drawn = list(enumerate(inventory.devices))[:_MOST]
     nodes = list(dict.fromkeys(device.node for _, device in drawn)) or [None]
     width = 2 * (_MARGIN + _FRAME) + _COLUMNS * _BOX_WIDTH + (_COLUMNS - 1) * _GAP
@@ -60,8 +62,8 @@ def svg(inventory: Inventory, headline: str, reason: str = "", plan: Plan | None
     frames: list[str] = []
     places: dict[int, _Place] = {}
     for node in nodes:
-        own = [position for position, device in drawn if device.node == node]
-        height = _frame(own, places, y)
+        members = [position for position, device in drawn if device.node == node]
+        height = _frame(members, places, y)
         label = node if node is not None else ""
         frames.append(_rect("frame", _MARGIN, y, width - 2 * _MARGIN, height))
         if label:
@@ -77,20 +79,21 @@ def svg(inventory: Inventory, headline: str, reason: str = "", plan: Plan | None
         ),
     ]
     for line in _below(inventory, len(drawn)):
-        body.append(_text(_MARGIN, y, line, "bus" if "joins" in line else "quiet"))
+        body.append(_text(_MARGIN, y, line, "bus" if line.startswith("interconnect") else "quiet"))
         y += 18
     height = y + _MARGIN - 10
     title = [_text(_MARGIN, _MARGIN + 18, headline, "head")]
     title += [_text(_MARGIN, _MARGIN + 42 + 18 * number, line, "quiet") for number, line in enumerate(head)]
-    return (
+    label = escape(printable(headline), quote=True)
+    return finished(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:g}" width="{width}" '
-        f'height="{height:g}" role="img" aria-label="{escape(headline, quote=True)}"><style>{_STYLE}</style>'
+        f'height="{height:g}" role="img" aria-label="{label}"><style>{_STYLE}</style>'
         f'<rect class="paper" width="100%" height="100%"/>{"".join([*title, *body])}</svg>\n'
     )
 
 
 def _frame(positions: Sequence[int], places: dict[int, _Place], top: float) -> float:
-    """Places the boxes of a node below each other in rows; gives the height of its frame."""
+    """Place the boxes of a node in rows and return the height of its frame."""
     rows = max(1, -(-len(positions) // _COLUMNS))
     for number, position in enumerate(positions):
         row, column = divmod(number, _COLUMNS)
@@ -104,7 +107,7 @@ def _shards(plan: Plan | None, position: int) -> list[Shard]:
 
 
 def _box(device: Device, place: _Place, plan: Plan | None, shards: Sequence[Shard]) -> Iterator[str]:
-    """A device: how much of it is used, what it is, which layers it holds."""
+    """Yield a device's box: memory use, name and layers."""
     held = sum(shard.memory_bytes for shard in shards)
     memory = device.memory_bytes
     share = min(held / memory, 1.0) if memory else float(held > 0)
@@ -129,23 +132,23 @@ def _layers(plan: Plan | None, shards: Sequence[Shard]) -> str:
     if plan is None or not shards:
         return ""
     if plan.strategy.kind == "none":
-        return "every layer"
+        return "all layers"
     first, last = shards[0].layer_range[0], shards[-1].layer_range[1]
     if (first, last) == (0, 0):
-        return "a part of every layer" if len(shards) == 1 else f"{len(shards)} parts of every layer"
+        return "a slice of all layers" if len(shards) == 1 else f"{len(shards)} slices of all layers"
     degree = plan.strategy.tensor_parallel
     part = f"{len(shards)}/{degree} of " if degree > 1 and len(shards) < degree else ""
     return f"{part}layers {first} to {last}"
 
 
 def _replica(plan: Plan, shard: Shard) -> int:
-    """Shards are listed replica by replica."""
+    """Return the replica of a shard; shards are ordered by replica."""
     strategy = plan.strategy
     return shard.shard_id // (strategy.tensor_parallel * strategy.pipeline_parallel)
 
 
 def _links(inventory: Inventory, places: dict[int, _Place]) -> Iterator[str]:
-    """Lines between devices joined without a switch; the host's ways only where nothing else joins any."""
+    """Yield lines for links without a switch; host links only if there are no others."""
     links = [link for link in inventory.links if link.a in places and link.b in places and not link.switched]
     fast = [link for link in links if link.bandwidth_gbs is not None]
     drawn = fast or links
@@ -154,7 +157,7 @@ def _links(inventory: Inventory, places: dict[int, _Place]) -> Iterator[str]:
 
 
 def _line(link: Link, places: dict[int, _Place], *, slow: bool) -> str:
-    """Across the gap between neighbours, in an arc over those between in a row, else from row to row."""
+    """Return a path: straight between neighbours and rows, an arc over the boxes in between."""
     a, b = sorted((places[link.a], places[link.b]), key=lambda place: (place.y, place.x))
     apart = abs(b.column - a.column)
     if a.y != b.y:
@@ -171,7 +174,7 @@ def _line(link: Link, places: dict[int, _Place], *, slow: bool) -> str:
 
 def _below(inventory: Inventory, drawn: int) -> Iterator[str]:
     for link in inventory.interconnects:
-        yield f"{link.kind} joins them, {link.bandwidth_gbps:g} GB/s"
+        yield f"interconnect: {link.kind}, {link.bandwidth_gbps:g} GB/s"
     if len(inventory.devices) > drawn:
         yield f"and {len(inventory.devices) - drawn} more devices"
 
@@ -181,7 +184,7 @@ def _rect(style: str, x: float, y: float, width: float, height: float) -> str:
 
 
 def _text(x: float, y: float, text: str, style: str = "ink") -> str:
-    return f'<text class="{style}" x="{x:g}" y="{y:g}">{escape(text)}</text>'
+    return f'<text class="{style}" x="{x:g}" y="{y:g}">{escape(printable(text))}</text>'
 
 
 def _cut(text: str, most: int) -> str:

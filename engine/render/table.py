@@ -1,17 +1,15 @@
-"""A decision as one row of a table: its main fields as columns, and the whole of it as JSON."""
+"""A decision as a row of a table: main fields as columns, and the complete decision as JSON."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from engine.decision import Decision
-from engine.errors import Problem
-from engine.render.json import compact
+from engine.base.errors import Problem
+from engine.decide.decision import Decision
+from engine.render.as_json import compact
 
 
 def line(decision: Decision) -> bytes:
-    """The row as one line of JSON."""
-    row: dict[str, Any] = {
+    """Return the row as one line of JSON."""
+    row: dict[str, object] = {
         "id": None if decision.id is None else str(decision.id),
         "policy": f"{decision.policy_name}@{decision.policy_version}",
         "digest": decision.policy_digest,
@@ -38,6 +36,6 @@ def line(decision: Decision) -> bytes:
 
 
 def error_line(id_: str | int | None, problem: Problem, number: int) -> bytes:
-    """The row in the place of a decision."""
+    """Return the row for a request that could not be decided."""
     text = problem.message if problem.place is None else f"{problem.place}: {problem.message}"
     return compact({"id": None if id_ is None else str(id_), "line": number, "error": text})

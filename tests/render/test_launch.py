@@ -1,4 +1,4 @@
-"""Launch commands: what a plan becomes, word by word, and why some plans become nothing."""
+"""Launch targets: exact commands and files for plans, and errors for plans that cannot be launched."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from engine.render.accelerate import ARCHITECTURES
+from engine.catalogs.hardware import load_names
 from tests.conftest import DATA, TOP, Run
 
 pytestmark = pytest.mark.usefixtures("first_version")
@@ -22,7 +22,7 @@ def words(run: Run, form: str, inventory: str | Path, model: str | Path, quantiz
     asked = ("eval", "--inventory", inventory, "--model", model, "--quantization", quantization)
     ran = run(*asked, "--format", form)
     assert ran.code == 0, ran.err
-    return shlex.split(ran.out.replace("\\\n", " "))
+    return shlex.split(ran.out.replace("\\\n", " "), comments=True)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,11 @@ def words(run: Run, form: str, inventory: str | Path, model: str | Path, quantiz
             "2x8xH100-SXM",
             "llama-3.1-405b",
             "bf16",
-            "vllm serve meta-llama/Meta-Llama-3.1-405B --pipeline-parallel-size 16 "
-            "--distributed-executor-backend ray --dtype bfloat16",
+            "CUDA_VISIBLE_DEVICES=0,1,2,3,4,5,6,7 vllm serve meta-llama/Meta-Llama-3.1-405B "
+            "--pipeline-parallel-size 16 --dtype bfloat16 --nnodes 2 --node-rank 0 --master-addr $HEAD "
+            "CUDA_VISIBLE_DEVICES=0,1,2,3,4,5,6,7 vllm serve meta-llama/Meta-Llama-3.1-405B "
+            "--pipeline-parallel-size 16 --dtype bfloat16 --nnodes 2 --node-rank 1 --master-addr $HEAD "
+            "--headless",
         ),
     ],
 )
@@ -77,8 +80,10 @@ def test_a_folder_is_served_as_it_stands(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "my model"
     folder.mkdir()
     (folder / "config.json").write_text((MODELS / "Qwen--Qwen3-32B-FP8.json").read_text())
-    found = words(run, "vllm", "h100", folder, "int8")
-    assert found == ["CUDA_VISIBLE_DEVICES=0", "vllm", "serve", str(folder)]
+    asked = ("eval", "--policy", "sharding@3", "--inventory", "h100", "--model", folder, "--format", "vllm")
+    found = shlex.split(run(*asked).ok().out.replace("\\\n", " "))
+    assert found[:4] == ["CUDA_VISIBLE_DEVICES=0", "vllm", "serve", str(folder)]
+    assert not {"--dtype", "--quantization"} & {*found}
 
 
 def test_a_model_without_a_name_is_the_shells(run: Run) -> None:
@@ -113,22 +118,22 @@ def test_the_servers_own_parsers_know_every_flag(
         assert "error: " in ran.err
         return
     known = json.loads((DATA / "launch" / f"{form}.json").read_text())["flags"]
-    found = shlex.split(ran.out.replace("\\\n", " "))
-    flags = [position for position, word in enumerate(found) if word.startswith("-") and word not in ("-m",)]
-    if form == "sglang":
-        flags = flags[1:]  # python -m
-    assert flags
+    found = shlex.split(ran.out.replace("\\\n", " "), comments=True)
+    found = [word for word in found if "VISIBLE_DEVICES" not in word]
+    flags = [position for position, word in enumerate(found) if word.startswith("-") and word != "-m"]
+    assert flags or "$MODEL" in found
     for position in flags:
         described = known[found[position]]
         given = found[position + 1 : position + 2]
-        assert described["value"] is bool(given and not given[0].startswith("-"))
+        assert described["value"] is bool(given and not given[0].startswith("-") and given[0] != "vllm")
         assert "choices" not in described or given[0] in described["choices"]
         assert described.get("type") != "int" or given[0].isdigit()
 
 
 def test_accelerates_map_gives_every_module_one_place(run: Run) -> None:
     known = json.loads((DATA / "launch" / "modules.json").read_text())["architectures"]
-    assert set(known) == ARCHITECTURES
+    rows = load_names("architectures").rows.values()
+    assert sorted(known) == sorted(name for row in rows for name in row["module_classes"])
     assert len({json.dumps(each) for each in known.values()}) == 1
     asked = ("--inventory", "4xRTX-4090", "--quantization", "fp16", "--format", "accelerate")
     for model, architecture in (
@@ -153,7 +158,9 @@ def test_llama_cpp(run: Run, tmp_path: Path) -> None:
     found = words(run, "llama.cpp", "4xRTX-4090", "llama-3.1-70b", "int8")
     expected = '-m "$GGUF" -ngl 999 --split-mode layer --tensor-split 1,1,1,1'
     assert found == ["CUDA_VISIBLE_DEVICES=0,1,2,3", "llama-server", *shlex.split(expected)]
-    assert words(run, "llama.cpp", "8xH100-SXM", "llama-3.1-405b", "int4")[6:8] == ["--split-mode", "row"]
+    found = words(run, "llama.cpp", "8xH100-SXM", "llama-3.1-405b", "int4")
+    assert found[6:8] == ["--split-mode", "tensor"]
+    assert found[-2:] == ["-fa", "on"]
     laptop = tmp_path / "laptop.yaml"
     laptop.write_text("devices: [{kind: Cpu, memory: 64GiB}]\n")
     assert words(run, "llama.cpp", laptop, "llama-3.1-8b", "int8") == [
@@ -188,21 +195,24 @@ def test_kubernetes(run: Run) -> None:
 @pytest.mark.parametrize(
     ("form", "inventory", "model", "quantization", "message"),
     [
-        ("vllm", "7xH100-SXM", "llama-3.1-70b", "bf16", "64 are not by 7"),
-        ("sglang", "7xH100-SXM", "llama-3.1-70b", "bf16", "64 are not by 7"),
-        ("vllm", "8xH100-SXM", "llama-3.1-70b", "int8", "does not make int8 of a checkpoint"),
-        ("vllm", "8xH100-SXM", "llama-3.1-70b", "int4", "does not make int4 of a checkpoint"),
-        ("sglang", "8xH100-SXM", "llama-3.1-70b", "int8", "does not make int8 of a checkpoint"),
-        ("vllm", "h100", "llama-3.1-405b", "bf16", "doesn't fit the memory"),
-        ("accelerate", "8xH100-SXM", "llama-3.1-70b", "bf16", "the plan splits them: tensor_parallel"),
-        ("accelerate", "8xRTX-4090", "opt-66b", "fp16", "its architecture is not known"),
-        ("accelerate", "v5p-8", "llama-3.1-8b", "bf16", "accelerate does not run on Tpu"),
-        ("deepspeed", "4xRTX-4090", "qwen3-32b", "fp16", "neither stages nor replicas"),
-        ("deepspeed", "h100", "llama-3.1-8b", "int4", "has no int4"),
-        ("deepspeed", "7xH100-SXM", "llama-3.1-70b", "bf16", "64 are not by 7"),
+        ("vllm", "7xH100-SXM", "llama-3.1-70b", "bf16", "64 is not divisible by 7"),
+        ("sglang", "7xH100-SXM", "llama-3.1-70b", "bf16", "64 is not divisible by 7"),
+        ("vllm", "h100", "llama-3.1-405b", "bf16", "does not fit in device memory"),
+        ("accelerate", "8xH100-SXM", "llama-3.1-70b", "bf16", "the plan splits layers: tensor_parallel"),
+        ("accelerate", "8xRTX-4090", "opt-66b", "fp16", "the model's architecture is OPTForCausalLM"),
+        ("accelerate", "v5p-8", "llama-3.1-8b", "bf16", "Accelerate does not run on Tpu"),
+        ("deepspeed", "4xRTX-4090", "qwen3-32b", "fp16", "no stages and no replicas"),
+        ("deepspeed", "h100", "llama-3.1-8b", "int4", "does not support int4"),
+        ("deepspeed", "7xH100-SXM", "llama-3.1-70b", "bf16", "64 is not divisible by 7"),
         ("llama.cpp", "v5p-8", "llama-3.1-8b", "bf16", "llama.cpp does not run on Tpu"),
-        ("sglang", "2xGaudi3", "llama-3.1-8b", "bf16", "sglang does not run on Gaudi"),
-        ("vllm", "1xGaudi3+1xH100", "llama-3.1-70b", "bf16", "one kind of device, the plan has"),
+        ("sglang", "2xGaudi3", "llama-3.1-8b", "bf16", "SGLang does not run on Gaudi"),
+        (
+            "vllm",
+            "1xGaudi3+1xH100",
+            "llama-3.1-70b",
+            "bf16",
+            "one kind of device, but the plan uses Gaudi, CudaGpu",
+        ),
         ("llama.cpp", "2x8xH100-SXM", "llama-3.1-405b", "bf16", "one machine"),
     ],
 )
@@ -220,7 +230,7 @@ def test_nothing_to_launch(run: Run, tmp_path: Path) -> None:
     empty.write_text("devices: []\n")
     ran = run(*("eval", "--inventory", empty, "--params", "7B", "--quantization", "bf16", "--format", "vllm"))
     assert ran.code == 2
-    assert "places nothing" in ran.err
+    assert "nothing to launch: the plan has no shards" in ran.err
 
 
 def test_a_trace_has_no_place_there(run: Run) -> None:
@@ -231,7 +241,7 @@ def test_a_trace_has_no_place_there(run: Run) -> None:
         "--explain",
     )
     assert ran.code == 2
-    assert "no place for a trace" in ran.err
+    assert "--explain cannot be used with --format" in ran.err
 
 
 def test_a_node_used_in_part_beside_another(run: Run, tmp_path: Path) -> None:
@@ -242,10 +252,13 @@ def test_a_node_used_in_part_beside_another(run: Run, tmp_path: Path) -> None:
         "  - {kind: CudaGpu, memory: 80GiB, node: b, device_id: 1}\n"
         "  - {kind: CudaGpu, memory: 80GiB, node: b, device_id: 2, available: false}\n"
     )
-    asked = ("--params", "60B", "--quantization", "bf16", "--format", "vllm")
-    ran = run("eval", "--inventory", inventory, *asked)
+    asked = ("eval", "--inventory", inventory, "--params", "60B", "--quantization", "bf16", "--format")
+    ran = run(*asked, "kubernetes")
     assert (ran.code, ran.out) == (2, "")
     assert "uses 1 of the 2 devices of node 'b'" in ran.err
+    found = shlex.split(run(*asked, "vllm").ok().out.replace("\\\n", " "), comments=True)
+    assert found.count("CUDA_VISIBLE_DEVICES=0") == 2
+    assert found.count("--nnodes") == 2
 
 
 def test_kubernetes_over_several_nodes(run: Run) -> None:
@@ -259,9 +272,12 @@ def test_kubernetes_over_several_nodes(run: Run) -> None:
     (leader,) = template["leaderTemplate"]["spec"]["containers"]
     (worker,) = template["workerTemplate"]["spec"]["containers"]
     assert leader["resources"] == worker["resources"] == {"limits": {"nvidia.com/gpu": 8}}
-    server = leader["command"][2].split("; ")[1]
-    assert server == " ".join(words(run, "vllm", *asked[2::2]))
-    assert "LWS_LEADER_ADDRESS" in worker["command"][2]
+    shared = (
+        "vllm serve meta-llama/Meta-Llama-3.1-405B --pipeline-parallel-size 16 --dtype bfloat16 --nnodes 2"
+    )
+    head = "--master-addr $(LWS_LEADER_ADDRESS)"
+    assert leader["command"] == f"{shared} --node-rank 0 {head}".split()
+    assert worker["command"] == f"{shared} --node-rank $(LWS_WORKER_INDEX) {head} --headless".split()
     assert "readinessProbe" not in worker
 
 
@@ -297,6 +313,17 @@ def test_ray_serve(run: Run) -> None:
     (application,) = yaml.safe_load(run(*asked, "--params", "7B").out)["applications"]
     loading = application["args"]["llm_configs"][0]["model_loading_config"]
     assert set(loading.values()) == {"name-of-the-model"}
+
+
+def test_ray_serve_with_expert_parallelism_passes_a_flag_without_a_value(run: Run) -> None:
+    asked = ("--inventory", "8xH100-SXM", "--model", "qwen3-30b-a3b", "--quantization", "bf16")
+    policy = ("--policy", "sharding@2.0.0", "--pin", "tp=2,ep=2")
+    ran = run("eval", *asked, *policy, "--format", "ray-serve")
+    assert ran.code == 0, ran.err
+    (application,) = yaml.safe_load(ran.out)["applications"]
+    (config,) = application["args"]["llm_configs"]
+    assert config["engine_kwargs"]["enable_expert_parallel"] is True
+    assert config["engine_kwargs"]["tensor_parallel_size"] == 2
 
 
 @pytest.mark.parametrize("devices", [2, 3, 4, 5, 7, 8])

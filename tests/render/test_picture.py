@@ -88,7 +88,7 @@ def test_without_an_inventory_there_is_nothing_to_draw(run: Run) -> None:
     order = DATA / "policies" / "order" / "policy.yaml"
     ran = run("eval", "--policy", order, "--input", "-", "--format", "svg", stdin="words: [a]\n")
     assert (ran.code, ran.out) == (2, "")
-    assert "a picture needs an inventory" in ran.err
+    assert "a diagram needs an inventory" in ran.err
 
 
 def test_an_inventory_alone(run: Run) -> None:

@@ -1,13 +1,14 @@
-"""What tests have seen of a policy, and which mutants they noticed: as text, and as the policy's own page."""
+"""Coverage and mutation results of a policy: as text, and as an annotated HTML page."""
 
 from __future__ import annotations
 
 import html
 from collections import defaultdict
 
+from engine.base.paint import Paint, is_colored
+from engine.base.printable import cleaned, finished, printable
 from engine.regress.coverage import KINDS, Coverage, Item
 from engine.regress.mutation import Mutation, Verdict
-from engine.render.tests import Paint
 
 _TITLES = {
     "match": "matches chosen",
@@ -18,7 +19,7 @@ _TITLES = {
 
 
 def text(found: Coverage, paint: Paint) -> str:
-    """A table of the kinds, and what was not seen, with its place."""
+    """Return coverage by kind, and every uncovered item with its position."""
     name = f"{found.policy.name}@{found.policy.version}"
     lines = [f"coverage of {paint(name, '1')}: {_percent(found.percent(), paint)}"]
     for kind in KINDS:
@@ -29,22 +30,22 @@ def text(found: Coverage, paint: Paint) -> str:
             )
     missing = [item for item in found.items if item.missing]
     lines += [line for item in missing for line in _missing(item, found)]
-    lines += [f"  listed as unreachable, and is not: {name}" for name in found.stale]
-    return "\n".join(lines) + "\n"
+    lines += [f"  listed as unreachable, but covered: {printable(name)}" for name in found.stale]
+    return finished("\n".join(lines) + "\n", is_colored(paint))
 
 
 def _percent(value: float, paint: Paint) -> str:
-    shown = f"{int(value * 10) / 10:.1f} %"  # never 100.0 where something is missing
+    shown = f"{int(value * 10) / 10:.1f} %"  # never 100.0 if something is missing
     return paint(shown, "32" if value == 100.0 else "33")
 
 
 def _missing(item: Item, found: Coverage) -> list[str]:
     place = item.place(found.policy)
-    return [f"  {place.file}:{place.line}: not seen", f"    {item.name}"]
+    return [printable(f"  {place.file}:{place.line}: not covered"), printable(f"    {item.name}")]
 
 
 def mutation_text(found: Mutation, paint: Paint) -> str:
-    """The score, and each mutant that nothing noticed, with its difference."""
+    """Return the mutation score, and every surviving mutant with its diff."""
     name = f"{found.policy.name}@{found.policy.version}"
     counts = ", ".join(
         f"{found.count(status)} {status}"
@@ -55,18 +56,19 @@ def mutation_text(found: Mutation, paint: Paint) -> str:
     for verdict in found.verdicts:
         if verdict.status in ("survived", "crashed"):
             lines += _mutant(verdict, paint)
-    lines += [f"  listed as equivalent, and is not: {name}" for name in found.stale]
-    return "\n".join(lines) + "\n"
+    lines += [f"  listed as equivalent, but killed: {printable(name)}" for name in found.stale]
+    return finished("\n".join(lines) + "\n", is_colored(paint))
 
 
 def _mutant(verdict: Verdict, paint: Paint) -> list[str]:
     mutant = verdict.mutant
-    place = f"{mutant.place.file}:{mutant.place.line}:{mutant.place.column}"
+    name, place = printable(mutant.name), printable(str(mutant.place))
     styles = {"-": "31", "+": "32"}
-    lines = ["", f"  {paint(verdict.status.upper(), '31')} {mutant.name}", f"  {place}"]
+    lines = ["", f"  {paint(verdict.status.upper(), '31')} {name}", f"  {place}"]
     if verdict.by is not None:
-        lines.append(f"  {verdict.by}")
-    lines += [f"    {paint(line, styles[line[0]]) if line[:1] in styles else line}" for line in mutant.diff]
+        lines.append(printable(f"  {verdict.by}"))
+    for line in cleaned(list(mutant.diff)):
+        lines.append(f"    {paint(line, styles[line[0]]) if line[:1] in styles else line}")
     return lines
 
 
@@ -91,9 +93,9 @@ small { display: block; text-indent: 0; color: var(--quiet); white-space: normal
 
 
 def page(coverages: tuple[Coverage, ...]) -> str:
-    """The policies' files with what was seen in green, seen in part in yellow, never seen in red."""
+    """Return an HTML page of the policies: covered in green, partly covered in yellow, uncovered in red."""
     bodies = "".join(_policy(found) for found in coverages)
-    return (
+    return finished(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Coverage</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
         f"<body>{bodies}</body></html>\n"
@@ -116,20 +118,29 @@ def _policy(found: Coverage) -> str:
 
 
 def _lines(found: Coverage) -> list[str]:
-    """The file line by line; under each line what is missing of it."""
-    items: dict[int, list[Item]] = defaultdict(list)
+    """Return the lines of the policy's files, with uncovered items below their line."""
+    items: dict[tuple[str, int], list[Item]] = defaultdict(list)
     for item in found.items:
         if item.seen or item.missing:
-            items[item.place(found.policy).line].append(item)
-    made = []
-    for number, line in enumerate(found.policy.document.text.split("\n"), start=1):
-        own = items.get(number, [])
-        missing = [item for item in own if item.missing]
-        text = html.escape(line) or " "
-        if own:
-            style = "seen" if not missing else "half" if len(missing) < len(own) else "missed"
-            indent = len(line) - len(line.lstrip())
-            text = f'{" " * indent}<mark class="{style}">{html.escape(line.lstrip())}</mark>'
-        notes = "".join(f"<small>not seen: {html.escape(item.name)}</small>" for item in missing)
-        made.append(f'<span class="line"><span class="number">{number}</span>{text}{notes}</span>')
-    return made
+            place = item.place(found.policy)
+            items[place.file, place.line].append(item)
+    lines = []
+    documents = (found.policy.document, *found.policy.libraries.values())
+    sources = [source for document in documents for source in document.sources]
+    for source in sources:
+        if len(sources) > 1:
+            lines.append(f'<span class="line"><b>{html.escape(source.name)}</b></span>')
+        for number, line in enumerate(source.text.split("\n"), start=1):
+            lines.append(_line(number, line, items.get((source.name, number), [])))
+    return lines
+
+
+def _line(number: int, line: str, here: list[Item]) -> str:
+    missing = [item for item in here if item.missing]
+    text = html.escape(line) or " "
+    if here:
+        style = "seen" if not missing else "half" if len(missing) < len(here) else "missed"
+        indent = len(line) - len(line.lstrip())
+        text = f'{" " * indent}<mark class="{style}">{html.escape(line.lstrip())}</mark>'
+    notes = "".join(f"<small>not covered: {html.escape(item.name)}</small>" for item in missing)
+    return f'<span class="line"><span class="number">{number}</span>{text}{notes}</span>'

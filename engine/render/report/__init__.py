@@ -1,0 +1,1 @@
+"""Reports: findings, suites, coverage, differences and explanations as text and for tools."""
