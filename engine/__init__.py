@@ -1,6 +1,13 @@
-"""A policy engine that decides how a model is sharded over accelerators.
+"""A policy engine that chooses how a model is sharded over accelerators.
 
 >>> import engine
+>>> decision = engine.decide(inventory="8xH100-SXM", model="llama-3.1-70b", quantization="bf16")
+>>> decision.plan.strategy.tensor_parallel
+8
+
+One policy for many requests:
+
+
 >>> policy = engine.load_policy("sharding@1.0.0")
 >>> request = engine.Request.from_dict({
 ...     "inventory": {"devices": [{"kind": "CudaGpu", "memory": "80GiB"}]},
@@ -13,15 +20,13 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine._version import __version__
+from engine.base.lazy import face
 
 if TYPE_CHECKING:
-    from engine.decide import Policy, load_policy
-    from engine.decision import Decision
-    from engine.errors import (
+    from engine.base.errors import (
         DocumentError,
         EngineError,
         EvaluationError,
@@ -33,11 +38,14 @@ if TYPE_CHECKING:
         RequestError,
         RuntimeUnavailableError,
     )
+    from engine.decide.api import decide
+    from engine.decide.decision import Decision
+    from engine.decide.policy import Policy, load_policy
+    from engine.decide.request import Request
+    from engine.decide.tracing import Trace
     from engine.inventory import Device, Interconnect, Inventory, read_inventory
     from engine.model import Model, read_model
     from engine.plan import Plan, Shard, ShardDevice, Strategy
-    from engine.request import Request
-    from engine.trace import Trace
 
 __all__ = [
     "Decision",
@@ -63,47 +71,27 @@ __all__ = [
     "Strategy",
     "Trace",
     "__version__",
+    "decide",
     "load_policy",
     "read_inventory",
     "read_model",
 ]
 
-_MODULES = {
-    "Decision": "engine.decision",
-    "Policy": "engine.decide",
-    "load_policy": "engine.decide",
-    "DocumentError": "engine.errors",
-    "EngineError": "engine.errors",
-    "EvaluationError": "engine.errors",
-    "MissingInputError": "engine.errors",
-    "Place": "engine.errors",
-    "PolicyError": "engine.errors",
-    "Problem": "engine.errors",
-    "RenderError": "engine.errors",
-    "RequestError": "engine.errors",
-    "RuntimeUnavailableError": "engine.errors",
-    "Device": "engine.inventory",
-    "Interconnect": "engine.inventory",
-    "Inventory": "engine.inventory",
-    "read_inventory": "engine.inventory",
-    "Model": "engine.model",
-    "read_model": "engine.model",
-    "Plan": "engine.plan",
-    "Shard": "engine.plan",
-    "ShardDevice": "engine.plan",
-    "Strategy": "engine.plan",
-    "Request": "engine.request",
-    "Trace": "engine.trace",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: `engine --help` needs no CEL."""
-    if name not in _MODULES:
-        raise AttributeError(f"module 'engine' has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+if not TYPE_CHECKING:  # type checkers would take every name for exported
+    __getattr__, __dir__ = face(
+        __name__,
+        {
+            "base.errors": (
+                "DocumentError EngineError EvaluationError MissingInputError Place PolicyError Problem "
+                "RenderError RequestError RuntimeUnavailableError"
+            ),
+            "decide.decision": "Decision",
+            "decide.policy": "Policy load_policy",
+            "decide.request": "Request",
+            "decide.tracing": "Trace",
+            "inventory": "Device Interconnect Inventory read_inventory",
+            "model": "Model read_model",
+            "plan": "Plan Shard ShardDevice Strategy",
+        },
+        "decide",  # the room is the function: engine/decide/__init__.py
+    )

@@ -1,9 +1,9 @@
-"""The commands behind `engine`, as click runs them."""
+"""The commands of `engine`, run by click."""
 
 from __future__ import annotations
 
 import importlib
-import os
+import io
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,19 +11,24 @@ from typing import Any
 import click
 
 from engine._version import __version__
+from engine.base.errors import near
 from engine.cli.exits import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, YES
-from engine.errors import near
 
 _COMMANDS = {
-    "batch": "Decide many requests, one JSON line each.",
-    "bench": "Measure what a policy costs on this machine.",
-    "check": "Find faults in policies before anything is decided.",
-    "diff": "Tell what would change between two policies.",
-    "eval": "Decide one request and say why.",
-    "explain": "Tell why, and what would flip the decision.",
-    "inventory": "Read machines from what their tools print.",
-    "model": "Read models from their configurations, or by name.",
-    "policies": "List policies and catalogs, or show one.",
+    "batch": "Decide many requests: JSON Lines or Parquet.",
+    "bench": "Benchmark a policy on this machine.",
+    "calibrate": "Fit the speed model to measurements.",
+    "check": "Lint policies, catalogs and suites.",
+    "diff": "Compare the decisions of two policies.",
+    "eval": "Choose a sharding plan and explain it.",
+    "explain": "Explain a decision and the nearest changes that alter it.",
+    "frontier": "Plot throughput per device against speed per user.",
+    "inventory": "Detect, import, join and show inventories.",
+    "lsp": "Run a language server for editors.",
+    "map": "Map which plan wins where.",
+    "model": "Show models from configs, weights or names.",
+    "policies": "List, show and lock policies and catalogs.",
+    "size": "Find the fewest or cheapest devices that meet goals.",
     "test": "Run policy tests.",
 }
 
@@ -36,21 +41,25 @@ Examples:
   engine policies show sharding
 
 \b
-Exit codes: 0 yes, 1 a negative answer, 2 bad usage or bad input.
+Exit codes: 0 success, 1 negative answer (infeasible, failed test,
+finding, difference), 2 bad usage or bad input, 70 internal error (a bug)
+or out of memory. ENGINE_DEBUG=1 shows the traceback of internal errors.
+
+\b
 Shell completion (or zsh_source, fish_source):
   eval "$(_ENGINE_COMPLETE=bash_source engine)"
 """
 
 
 class LazyGroup(click.Group):
-    """Commands whose modules are imported when they are used, so that no command waits for another's."""
+    """A group that imports a command's module only when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands' names."""
+        """Return the names of the commands."""
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name; its module is imported now."""
+        """Import and return a command."""
         if cmd_name not in _COMMANDS:
             return None
         command = importlib.import_module(f"engine.cli.{cmd_name}").command
@@ -60,24 +69,29 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it, with a hint where a near name exists."""
+        """Resolve a command; suggest similar names for unknown ones."""
         if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
-            ctx.fail(f"no command '{args[0]}'; {near(args[0], _COMMANDS)}")
+            ctx.fail(f"unknown command '{args[0]}'; {near(args[0], _COMMANDS)}")
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        """Parse the arguments or print help; keep the exit code of a broken pipe (click returns 1)."""
+        try:
+            return super().make_context(*arguments, **extra)
+        except BrokenPipeError:
+            raise click.exceptions.Exit(BROKEN_PIPE) from None
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; click itself would make a negative answer of a reader that has gone."""
+        """Run the command; keep the exit code of a broken pipe (click returns 1)."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
         except BrokenPipeError:
-            # What Python would still flush at exit has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands for --help, without importing them."""
+        """Write the list of commands for `--help` without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(sorted(_COMMANDS.items()))
 
@@ -85,19 +99,23 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 def engine() -> None:
-    """Decide how a model is sharded over accelerators, by rules in YAML."""
+    """Choose a sharding plan for an LLM on the hardware you have. Rules are YAML and CEL."""
 
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run a command and return its exit code.
 
     Raises:
-        EngineError: what is wrong with what it was given.
+        EngineError: The input is invalid.
     """
     try:
         result = engine.main(args=arguments, prog_name="engine", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        from engine.base.printable import printable_lines
+
+        shown = io.StringIO()
+        error.show(shown)
+        sys.stderr.write(printable_lines(shown.getvalue()))
         return BAD_INPUT
     except click.Abort:
         return INTERRUPTED

@@ -1,20 +1,21 @@
-"""`engine bench`: what a policy costs on this machine."""
+"""`engine bench`: compile and decision times of a policy on this machine."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
 
 import click
 
-from engine.batch import decode_line
-from engine.bench import Bench, measure
+from engine.base.errors import DocumentError, RequestError
+from engine.base.printable import printable, printable_lines
+from engine.bulk.streams import read as read_stream
 from engine.cli.exits import YES
-from engine.cli.options import format_option, policies_option
+from engine.cli.options import format_option, policies_option, set_option
+from engine.decide.request import Request
 from engine.documents.files import open_binary
-from engine.errors import DocumentError, RequestError
-from engine.request import Request
-from engine.streams import read as read_stream
+from engine.documents.lines import decode_line
+from engine.regress.bench import Bench, measure
 
 _EPILOG = """
 \b
@@ -37,33 +38,39 @@ _REQUESTS = [
     for bandwidth in (50, 600)
     for params in ("7B", "70B", "405B")
 ]
-"""What is decided where no file says otherwise."""
+"""The requests that are decided if no file is named."""
 
 
 @click.command("bench", epilog=_EPILOG)
 @click.argument("policy", metavar="[POLICY]", default="sharding")
-@click.option("--requests", metavar="FILE", help="Requests, one JSON line each.")
-@click.option("--inputs", metavar="FILE", help="Any policy's inputs, one JSON line each.")
+@click.option("--requests", metavar="FILE", help="Requests to decide (JSON Lines).")
+@click.option("--inputs", metavar="FILE", help="Inputs of a custom policy (JSON Lines).")
 @policies_option
+@set_option
 @format_option("text", "json")
 def command(
-    policy: str, requests: str | None, inputs: str | None, policies: tuple[str, ...], form: str
+    policy: str,
+    requests: str | None,
+    inputs: str | None,
+    policies: tuple[str, ...],
+    constants: dict[str, object],
+    form: str,
 ) -> int:
-    """Measure what a policy costs: to compile, to decide, by match and by expression.
+    """Benchmark a policy: compile time, decision time, and time per match and expression.
 
-    The times of expressions are of each by itself; in one function they take less.
+    Expressions are timed one by one; compiled into one function, they take less.
     """
     if requests and inputs:
-        raise click.UsageError("--requests and --inputs are two ways to say the same; give one of them")
+        raise click.UsageError("use either --requests or --inputs, not both")
     file = requests or inputs
     read = Request.from_inputs if inputs else Request.from_dict
-    asked = _read(file, read) if file else [Request.from_dict(each) for each in _REQUESTS]
-    found = measure(policy, policies, asked)
+    asked = _read(file, read) if file else [Request.from_dict(request) for request in _REQUESTS]
+    found = measure(policy, policies, asked, constants)
     click.echo(json.dumps(found.to_dict(), indent=2) if form == "json" else _text(found))
     return YES
 
 
-def _read(file: str, read: Any) -> list[Request]:
+def _read(file: str, read: Callable[[object], Request]) -> list[Request]:
     asked: list[Request] = []
     with open_binary(file) as source:
         for line in read_stream(source, file):
@@ -72,7 +79,7 @@ def _read(file: str, read: Any) -> list[Request]:
             except (RequestError, DocumentError) as error:
                 raise DocumentError(f"{file}, line {line.number}: {error.message}", hint=error.hint) from None
     if not asked:
-        raise DocumentError(f"{file}: no requests in it")
+        raise DocumentError(f"{file}: the file has no requests")
     return asked
 
 
@@ -83,18 +90,19 @@ def _text(found: Bench) -> str:
         f"decide p50   {found.decide_p50 * 1e6:10.1f} µs",
         f"decide p99   {found.decide_p99 * 1e6:10.1f} µs",
         "",
-        f"{'match':48}{'chosen':>11}{'µs a decision':>16}",
+        f"{'match':48}{'chosen':>11}{'µs/decision':>16}",
     ]
     for match in found.matches:
         rows.append(f"{_short(match.id):48}{match.chosen:>11}{match.seconds * 1e6 / found.requests:>16.2f}")
     rows += [
         "",
-        f"{'expression':48}{'evaluated':>11}{'µs a decision':>16}",
+        f"{'expression':48}{'evaluated':>11}{'µs/decision':>16}",
     ]
     for cost in found.costs:
         rows.append(f"{_short(cost.name):48}{cost.count:>11}{cost.seconds * 1e6 / found.requests:>16.2f}")
-    return "\n".join(rows)
+    return printable_lines("\n".join(rows))
 
 
 def _short(name: str) -> str:
+    name = printable(name)
     return name if len(name) <= 47 else name[:46] + "…"

@@ -1,4 +1,4 @@
-"""`engine check`: faults of policies, before anything is decided."""
+"""`engine check`: lint policies, catalogs and suites."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from pathlib import Path
 
 import click
 
-from engine.checking import Report, check_paths
+from engine.base.errors import PolicyError
+from engine.base.records import replace
 from engine.cli.exits import NO, YES
-from engine.cli.options import format_option, policies_option, screen
-from engine.errors import PolicyError
-from engine.records import replace
-from engine.render import findings
+from engine.cli.options import format_option, policies_option
+from engine.cli.terminal import screen
+from engine.regress.lint import Report, check_paths
+from engine.render.report import findings
 
 _EPILOG = """
 \b
-Every fault has a code, and a page in docs/checks. A warning is silenced by
-a comment on its line, or on a line above it:
+Each finding has a code, documented in docs/checks. Silence a warning with
+a comment on its line or on the line above:
   tp_extra: {value: 3}  # engine: ignore W203, W206
+A file engine.yaml sets severities per folder and file.
 
 \b
 Examples:
@@ -25,6 +27,7 @@ Examples:
   engine check my-policies --severity error
   engine check my-policies/sharding/1.1.0.yaml --format github
   engine check --prove
+  engine check my-policies/sharding/1.1.0.yaml --units
 """
 
 
@@ -35,32 +38,35 @@ Examples:
     type=click.Choice(["warning", "error"]),
     default="warning",
     show_default=True,
-    help="The least that is reported, and makes the exit code 1.",
+    help="Minimum severity to report (and to fail on).",
 )
-@click.option("--prove", is_flag=True, help="Look deeper, with the SMT solver z3 (extra: prove).")
+@click.option("--prove", is_flag=True, help="Also prove properties with the SMT solver z3 (extra: prove).")
+@click.option("--units", is_flag=True, help="Also report how many numbers have a known unit.")
 @policies_option
 @format_option("text", "json", "sarif", "github")
-def command(paths: tuple[Path, ...], severity: str, prove: bool, policies: tuple[str, ...], form: str) -> int:
-    """Find faults in policies, catalogs and suites, all of them in one run.
+def command(
+    paths: tuple[Path, ...], severity: str, prove: bool, units: bool, policies: tuple[str, ...], form: str
+) -> int:
+    """Lint policies, catalogs and suites, and report all findings in one run.
 
-    PATH is a file or a folder; without one it is ./policies.
+    PATH is a file or a folder (default: ./policies).
     """
-    report = check_paths(paths or (default_folder(),), policies, prove=prove)
+    report = check_paths(paths or (default_folder(),), policies, prove=prove, units=units)
     if severity == "error":
-        report = replace(report, findings=tuple(each for each in report.findings if each.severity == "error"))
+        report = replace(report, findings=tuple(one for one in report.findings if one.severity == "error"))
     click.echo(_text(report, form), nl=False)
     return NO if report.findings else YES
 
 
 def default_folder() -> Path:
-    """The folder of policies that is meant where none is named.
+    """Return the default folder of policies, `./policies`.
 
     Raises:
-        PolicyError: there is none here.
+        PolicyError: The folder does not exist.
     """
     folder = Path("policies")
     if not folder.is_dir():
-        raise PolicyError("no folder ./policies here", hint="name a file or a folder")
+        raise PolicyError("no folder ./policies", hint="name a file or a folder")
     return folder
 
 

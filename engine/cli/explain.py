@@ -1,8 +1,6 @@
-"""`engine explain`: why, and what would flip it."""
+"""`engine explain`: a decision with its trace, and the nearest changes that alter it."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import click
 
@@ -13,13 +11,15 @@ from engine.cli.options import (
     policies_option,
     policy_option,
     request_options,
-    screen,
+    set_option,
     sources_of,
 )
+from engine.cli.progress import Progress
 from engine.cli.requests import read_request
-from engine.decide import load_policy
+from engine.cli.terminal import screen
+from engine.decide.policy import load_policy
 from engine.regress.sensitivity import explain
-from engine.render import explain as forms
+from engine.render.report import explain as forms
 
 _EPILOG = """
 \b
@@ -35,23 +35,28 @@ Examples:
 @request_options
 @policy_option
 @policies_option
+@set_option
 @cache_option
 @format_option("text", "json")
 def command(
     policy: str,
     policies: tuple[str, ...],
+    constants: dict[str, object],
     use_cache: bool,
     form: str,
-    **asked: Any,
+    **asked: object,
 ) -> int:
-    """Tell why a request is decided as it is, and what would flip the decision.
+    """Explain a decision and list the nearest changes that would alter it.
 
-    For each number of the request and each constant of the policy, the nearest value to either side at which
-    another match is chosen, or by a search another plan, the nearest first.
+    For each number and time in the request, each constant of the policy and each catalog cell that it reads,
+    find the nearest lower and higher value that selects another match (or, for a search, another plan) or
+    changes texts and bools of the output. Texts, bools and lists take other values that the policy mentions.
+    Nearest changes come first; what is not moved is listed.
     """
-    read = read_request(sources_of(asked), policies)
-    loaded = load_policy(policy, policies, use_cache=use_cache)
-    with read.located():
-        found = explain(loaded, read.request)
-    click.echo(forms.as_json(found) if form == "json" else forms.text(found, screen()), nl=False)
-    return YES if found.decision.feasible else NO
+    sources = sources_of(asked)
+    loaded = load_policy(policy, policies, constants=constants, use_cache=use_cache)
+    read = read_request(sources, loaded.catalogs)
+    with read.located(), Progress(None, False) as progress:
+        explanation = explain(loaded, read.request, after=lambda: progress.advance(0))
+    click.echo(forms.as_json(explanation) if form == "json" else forms.text(explanation, screen()), nl=False)
+    return YES if explanation.decision.feasible else NO

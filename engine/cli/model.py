@@ -1,12 +1,14 @@
-"""`engine model`: what is known of a model."""
+"""`engine model`: show models."""
 
 from __future__ import annotations
 
 import click
 
+from engine.catalogs.resolved import Catalogs
 from engine.cli.exits import YES
 from engine.cli.options import format_option, policies_option
 from engine.cli.requests import find_model
+from engine.model.model import refuse_unknown
 from engine.render import model as forms
 
 _EPILOG = """
@@ -19,19 +21,23 @@ Examples:
 
 @click.group("model", epilog=_EPILOG)
 def command() -> None:
-    """Read models from their configurations, or by name."""
+    """Show models from configs, weights or names."""
 
 
 @command.command("show")
 @click.argument("source", metavar="FILE|DIR|NAME")
 @policies_option
 @format_option("text", "json")
-def show(source: str, policies: tuple[str, ...], form: str) -> int:
-    """Show a model's shape, and where its parameters are.
+@click.option(
+    "--strict", is_flag=True, help="Refuse unknown architectures instead of counting them as usual decoders."
+)
+def show(source: str, policies: tuple[str, ...], form: str, strict: bool) -> int:
+    """Show a model's shape, its parameters by component, how it is stored and what it caches.
 
-    FILE is a config.json as Hugging Face's hub has it, or weights: .safetensors, their index, .gguf, of which
-    the headers are read; DIR a folder with one of these; NAME a well-known model.
+    FILE is a Hugging Face config.json or weights (.safetensors, their index, .gguf; only headers are read).
+    DIR is a folder with one of these. NAME is an entry of the catalog of models.
     """
-    model, _ = find_model(source, policies)
+    model, _ = find_model(source, Catalogs(policies))
+    refuse_unknown(model, strict=strict)
     click.echo(forms.as_json(model) if form == "json" else forms.text(model), nl=False)
     return YES

@@ -1,22 +1,24 @@
-"""A progress bar on standard error, for people who wait."""
+"""A progress bar on standard error."""
 
 from __future__ import annotations
 
 import sys
 import time
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 _PATIENCE = 1.0
-"""Seconds that go by before a bar is shown."""
+"""Seconds before the bar appears."""
 
 
 class Progress:
-    """Shows how much of `total` is done, and how many of `what`.
+    """Show how much of `total` is done, and how many of `what`.
 
-    There is nothing to see where nobody watches, or where it is done soon.
-
-    Data that is `printed` on the same terminal would be torn apart by the bar: there is none then.
+    The bar appears after a second, and only on a terminal. It is disabled if data is `printed` to the same
+    terminal, where the two would interleave.
     """
 
     def __init__(self, total: int | None, printed: bool, what: str = "decisions") -> None:
@@ -26,8 +28,7 @@ class Progress:
         self.lines = 0
         self.since = time.monotonic()
         self.watched = sys.stderr.isatty() and not (printed and sys.stdout.isatty())
-        self.bar: Any = None
-        self.task: Any = None
+        self.bar: Bar | None = None
 
     def __enter__(self) -> Progress:
         return self
@@ -36,17 +37,17 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.bar is not None:
-            self._update()
+            self._update(self.bar)
             self.bar.stop()
 
     def advance(self, size: int, lines: int = 1) -> None:
-        """So many lines, of so many bytes together, are done."""
+        """Record progress: bytes and lines that are done."""
         before = self.lines // 64
         self.done += size
         self.lines += lines
         if self.bar is not None:
             if self.lines // 64 > before:
-                self._update()
+                self._update(self.bar)
         elif self.watched and time.monotonic() - self.since > _PATIENCE:
             self._start()
 
@@ -61,12 +62,12 @@ class Progress:
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
-            # Else rich would take what is written to standard output and print it above the bar.
+            # rich would otherwise capture standard output and print it above the bar.
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self.task = self.bar.add_task("", total=self.total, completed=self.done, lines=self.lines)
+        self.bar.add_task("", total=self.total, completed=self.done, lines=self.lines)
         self.bar.start()
 
-    def _update(self) -> None:
-        self.bar.update(self.task, completed=self.done, lines=self.lines)
+    def _update(self, bar: Bar) -> None:
+        bar.update(bar.task_ids[0], completed=self.done, lines=self.lines)

@@ -1,19 +1,19 @@
-"""`engine eval --format json` as programs call it, without click.
+"""`engine eval` in its usual form, without click.
 
-Only arguments that click would read in just one way are taken; everything else, and all that is wrong with
-arguments, is left to the command itself.
+Fast path of the command line: importing click takes longer than deciding. It takes only arguments that click
+would read in exactly one way and leaves everything else, usage errors included, to the command itself.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-from engine.cli.exits import BROKEN_PIPE, NO, YES
+from engine.cli.exits import NO, YES
 
-_OPTIONS = {
+_SOURCES = {
     "--inventory",
     "--model",
     "--params",
@@ -21,52 +21,65 @@ _OPTIONS = {
     "--request",
     "--input",
     "--memory",
-    "--policy",
-    "--policies",
-    "--format",
 }
-_OTHERS_SETTINGS = ("ENGINE_POLICIES", "ENGINE_POLICY", "_ENGINE_COMPLETE")
+_OPTIONS = _SOURCES | {"--policy", "--policies", "--format"}
+_FORMS = ("text", "json")
+_MANY = 100_000
+"""New objects before a garbage collection: one decision leaves little garbage, and collecting is slow."""
+_OTHER_SETTINGS = ("ENGINE_POLICIES", "ENGINE_POLICY", "_ENGINE_COMPLETE")
 
 
 def run(arguments: Sequence[str]) -> int | None:
-    """The exit code; None where this is not for the quick way."""
-    given = _read(arguments)
-    if given is None:
+    """Decide one request and print the decision.
+
+    Returns:
+        The exit code, or None if the arguments are not for this path.
+    """
+    options = _read(arguments)
+    if options is None or options.get("format", "text") not in _FORMS:
         return None
-    from engine.cli.requests import Sources, read_request
-    from engine.decide import load_policy
+    thresholds = gc.get_threshold()
+    gc.set_threshold(_MANY, *thresholds[1:])
+    try:
+        return _decide(options)
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def _decide(options: dict[str, str]) -> int | None:
+    """Decide and print; None if the command itself has to report what the options contradict."""
+    from engine.base.records import replace
+    from engine.cli.requests import Sources, contradiction, read_request
+    from engine.cli.terminal import screen
+    from engine.decide.policy import load_policy
     from engine.render import Screen, render
 
-    policy, policies = given.pop("policy", "sharding"), given.pop("policies", None)
-    use_cache = given.pop("no-cache", None) is None
-    sources = Sources(**given)
-    if sources.contradiction() is not None:
+    form = options.pop("format", "text")
+    policy, policies = options.pop("policy", "sharding"), options.pop("policies", None)
+    use_cache = options.pop("no-cache", None) is None
+    sources = replace(Sources(), **options)
+    if contradiction(sources) is not None:
         return None
-    asked = read_request(sources, [policies] if policies else ())
     loaded = load_policy(policy, policies, use_cache=use_cache)
+    asked = read_request(sources, loaded.catalogs)
     with asked.located():
         decision = loaded.decide(asked.request)
-    try:
-        sys.stdout.write(render(decision, "json", Screen()))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    sys.stdout.write(render(decision, form, screen() if form == "text" else Screen()))
     return YES if decision.feasible else NO
 
 
-def _read(arguments: Sequence[str]) -> dict[str, Any] | None:
-    """The options' values by name, of known options given once with plain values, and `--no-cache`."""
-    if not arguments or arguments[0] != "eval" or any(map(os.environ.get, _OTHERS_SETTINGS)):
+def _read(arguments: Sequence[str]) -> dict[str, str] | None:
+    """Return option values by name; None for unknown or repeated options and for missing values."""
+    if not arguments or arguments[0] != "eval" or any(map(os.environ.get, _OTHER_SETTINGS)):
         return None
-    given: dict[str, str] = {}
+    values: dict[str, str] = {}
     rest = iter(arguments[1:])
     for option in rest:
         value = "yes" if option == "--no-cache" else next(rest, "")
         name = option[2:]
-        if name in given or not value or (value[0] == "-" and value != "-"):
+        if name in values or not value or (value[0] == "-" and value != "-"):
             return None
         if option not in _OPTIONS and option != "--no-cache":
             return None
-        given[name] = value
-    return given if given.pop("format", None) == "json" else None
+        values[name] = value
+    return values

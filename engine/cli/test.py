@@ -8,24 +8,28 @@ from pathlib import Path
 
 import click
 
+from engine.base.errors import DocumentError
+from engine.base.paint import painter
+from engine.base.pool import collect_rarely
+from engine.base.records import replace
 from engine.cli.check import default_folder
 from engine.cli.exits import BAD_INPUT, NO, YES
-from engine.cli.options import format_option, policies_option, screen
+from engine.cli.options import format_option, policies_option, set_option
 from engine.cli.progress import Progress
+from engine.cli.terminal import screen
 from engine.cli.watch import watch_suites
-from engine.errors import DocumentError
-from engine.executor import collect_rarely
-from engine.records import replace
+from engine.documents.writing import write_whole
 from engine.regress import mutation
 from engine.regress.mutants import mutants
 from engine.regress.mutation import Mutation
 from engine.regress.session import Session, by_policy, run
 from engine.regress.suite import SUITES, find_suites
-from engine.render import coverage, tests
+from engine.render.report import coverage
+from engine.render.report import suites as tests
 
 _EPILOG = """
 \b
-Suites are YAML files called NAME_test.yaml, beside the policies; see
+Suites are YAML files named NAME_test.yaml, next to the policies; see
 docs/testing-policies.md.
 
 \b
@@ -41,16 +45,27 @@ Examples:
 
 @click.command("test", epilog=_EPILOG)
 @click.argument("paths", metavar="[PATH…]", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-k", "pattern", metavar="TEXT", default="", help="Only cases with this in their id.")
-@click.option("--fail-fast", "-x", is_flag=True, help="Stop behind the first case that fails.")
-@click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--update", is_flag=True, help="Write golden files that differ anew, and print the difference.")
-@click.option("--watch", "again", is_flag=True, help="Run what a saved file touches again, until Ctrl-C.")
-@click.option("--coverage", "watch", is_flag=True, help="Tell what the tests have seen of the policies.")
-@click.option("--min-coverage", type=click.FloatRange(0, 100), metavar="N", help="Fail below N percent.")
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="The coverage as a page.")
-@click.option("--mutate", is_flag=True, help="Run the tests on small changes of the policies, too.")
+@click.option("-k", "pattern", metavar="TEXT", default="", help="Run only cases with TEXT in their id.")
+@click.option("--fail-fast", "-x", is_flag=True, help="Stop at the first failure.")
+@click.option(
+    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Number of processes."
+)
+@click.option("--update", is_flag=True, help="Update golden files and print the diff.")
+@click.option("--watch", "again", is_flag=True, help="Re-run affected suites on save; stop with Ctrl-C.")
+@click.option(
+    "--coverage", "watch", is_flag=True, help="Report which parts of the policies the tests exercise."
+)
+@click.option(
+    "--min-coverage", type=click.FloatRange(0, 100), metavar="N", help="Fail below N percent coverage."
+)
+@click.option(
+    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the coverage as an HTML page."
+)
+@click.option(
+    "--mutate", is_flag=True, help="Mutation testing: also run the tests on small changes of the policies."
+)
 @policies_option
+@set_option
 @format_option("text", "json", "junit", "tap")
 def command(
     paths: tuple[Path, ...],
@@ -64,20 +79,22 @@ def command(
     html: Path | None,
     mutate: bool,
     policies: tuple[str, ...],
+    constants: dict[str, object],
     form: str,
 ) -> int:
     """Run policy tests.
 
-    PATH is a suite or a folder; without one it is ./policies.
+    PATH is a suite or a folder (default: ./policies).
     """
     collect_rarely()
     roots = paths or (default_folder(),)
     if again:
-        return watch_suites(roots, policies, pattern, tests.painter(screen().color))
+        return watch_suites(roots, policies, pattern, painter(screen().color))
     folded = pattern.casefold()
     session = run(
         find_suites(roots),
         policies,
+        constants=constants,
         wanted=lambda id_: folded in id_.casefold(),
         jobs=jobs,
         fail_fast=fail_fast,
@@ -92,17 +109,17 @@ def command(
         write_whole(html, coverage.page(session.coverages))
     click.echo(_text(session, form), nl=False)
     if mutate and session.mutations is None:
-        print("not mutated: the tests must pass first", file=sys.stderr)
+        print("mutation testing skipped: the tests must pass first", file=sys.stderr)
     return verdict(session, min_coverage)
 
 
 def verdict(session: Session, least: float | None = None) -> int:
-    """The exit code: a suite that can't be read never counts as passed."""
+    """Return the exit code; a broken suite never counts as passed."""
     if session.broken:
         return BAD_INPUT
-    if session.failed or any(each.stale for each in session.coverages or ()):
+    if session.failed or any(covered.stale for covered in session.coverages or ()):
         return NO
-    if least is not None and any(each.percent() < least for each in session.coverages or ()):
+    if least is not None and any(covered.percent() < least for covered in session.coverages or ()):
         return NO
     return NO if any(each.score < 100.0 or each.stale for each in session.mutations or ()) else YES
 
@@ -117,30 +134,16 @@ def _mutated(session: Session, folders: tuple[str, ...], jobs: int) -> tuple[Mut
         )
 
 
-def write_whole(path: Path, text: str) -> None:
-    """A file that appears when it is complete.
-
-    Raises:
-        DocumentError: it can't be written.
-    """
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise DocumentError(f"{path}: {(error.strerror or str(error)).lower()}") from None
-
-
 def _nothing(paths: tuple[Path, ...], pattern: str) -> str:
     where = ", ".join(map(str, paths)) or "policies"
     if pattern:
-        return f"no case in {where} has {pattern!r} in its id"
-    return f"no tests in {where}: no file {SUITES}"
+        return f"no case in {where} matches -k {pattern!r}"
+    return f"no tests in {where}: no file matches {SUITES}"
 
 
 def _text(session: Session, form: str) -> str:
     if form == "text":
-        paint = tests.painter(screen().color)
+        paint = painter(screen().color)
         parts = [coverage.text(each, paint) for each in session.coverages or ()]
         parts += [coverage.mutation_text(each, paint) for each in session.mutations or ()]
         return "".join(f"{part}\n" for part in parts) + tests.text(session, paint)

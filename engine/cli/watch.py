@@ -1,4 +1,4 @@
-"""`engine test --watch`: runs the suites that a saved file touches, as long as somebody looks."""
+"""`engine test --watch`: re-run affected suites on save."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from pathlib import Path
 
 import click
 
-from engine.errors import EngineError
+from engine.base.errors import EngineError
+from engine.base.paint import Paint
 from engine.regress.session import run
 from engine.regress.suite import find_suites, read_suite
-from engine.render import tests
+from engine.render.report import suites as tests
 
 _PAUSE = 0.1
-"""Seconds between two looks at the files."""
+"""Seconds between two polls of the files."""
 
 
-def watch_suites(roots: Sequence[Path], folders: Sequence[str], pattern: str, paint: tests.Paint) -> int:
-    """Run all suites, and then, each time that a file is saved, those that read it. Ends with Ctrl-C."""
+def watch_suites(roots: Sequence[Path], folders: Sequence[str], pattern: str, paint: Paint) -> int:
+    """Run all suites, then re-run those that depend on a saved file, until Ctrl-C."""
     folded = pattern.casefold()
     before: dict[Path, float] = {}
     while True:
@@ -34,16 +35,21 @@ def watch_suites(roots: Sequence[Path], folders: Sequence[str], pattern: str, pa
 
 
 def _files(path: Path, folders: Sequence[str]) -> set[Path]:
-    """What a suite's results depend on: its own files, golden ones too, the policy and its catalogs."""
+    """Return the files that a suite depends on: its own, golden files, the policy and its catalogs."""
     try:
         suite = read_suite(path, folders)
         policy = suite.policy().compiled
     except EngineError:
-        # Until it is mended, whatever stands near it may mend it.
+        # A broken suite may be fixed by any file near it.
         return {path, *path.parent.rglob("*.yaml"), *path.parent.parent.glob("*.yaml")}
     goldens = [path.parent / case.expect["golden"] for case in suite.cases if "golden" in case.expect]
-    documents = [policy.document, *(catalog.document for catalog in policy.catalogs.values())]
-    return {*suite.files, *goldens, *(Path(document.name) for document in documents)}
+    documents = [
+        policy.document,
+        *policy.libraries.values(),
+        *(catalog.document for catalog in policy.catalogs.values()),
+    ]
+    read = (Path(source.name) for document in documents for source in document.sources)
+    return {*suite.files, *goldens, *read}
 
 
 def _ages(files: Iterable[Path]) -> dict[Path, float]:

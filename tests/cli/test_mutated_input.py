@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from engine.cli.main import main
 from tests.conftest import DATA, TOP
 
+pytestmark = pytest.mark.slow
+
 PIECES = [
     *(
         "",
@@ -91,7 +93,7 @@ def check(text: str, name: str, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(text=mutated([path.read_text() for path in sorted((TOP / "examples").glob("*x-*.yaml"))]))
 def test_inventories(text: str, form: str) -> None:
     check(
@@ -101,7 +103,7 @@ def test_inventories(text: str, form: str) -> None:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     text=mutated(
         [path.read_text() for path in (TOP / "policies").glob("*/1.0.0.yaml")]

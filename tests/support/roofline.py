@@ -131,4 +131,6 @@ def expected(
     shared = min(pipeline, requests)
     step = max(max(batch_weights, weights) + cache * requests / shared, work * requests / (speed * shared))
     step += overhead + hops + latency + exchanged + exchanged * (requests - 1)
+    # Each request brings a prompt once in all steps of its answer; stages read several at a time.
+    step += requests / shared * first / serving["output_tokens"]
     return Expected(tuple(stage_bytes), parts, first, serving["concurrency"] * 1000 / step)
