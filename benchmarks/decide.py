@@ -1,9 +1,9 @@
-"""Decisions per second: each CEL runtime beside a hand-written Python planner.
+"""Measure decisions per second of each CEL runtime and of a hand-written Python planner.
 
     python benchmarks/decide.py [--seconds 2]
 
-Every planner decides the same requests: some drawn from the reference data, and some of wide inventories.
-What is timed is `policy.decide(request)`: coercion, catalogs, evaluation, the plan and its warnings.
+All planners decide the same requests: a sample of the reference data, and large inventories. The time covers
+`policy.decide(request)`: coercion, catalogs, evaluation, the plan and its warnings.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ sys.path.insert(0, str(TOP))
 
 import engine  # noqa: E402
 from benchmarks.handwritten import plan as handwritten_plan  # noqa: E402
-from engine.cel.names import RUNTIMES  # noqa: E402
+from tests.support.runtimes import RUNTIMES  # noqa: E402
 
 PLANS = TOP / "tests" / "data" / "reference" / "plans.jsonl.gz"
 
@@ -41,7 +41,7 @@ def reference_requests(count: int) -> list[engine.Request]:
 
 
 def wide_request(devices: int) -> engine.Request:
-    """So many GPUs without a switch, and a model that needs most of them: a pipeline."""
+    """Return a request with GPUs without a switch and a model that needs most of them: a pipeline."""
     return engine.Request.from_dict(
         {
             "inventory": {"devices": [{"kind": "CudaGpu", "count": devices, "memory": "80GiB"}]},

@@ -1,12 +1,12 @@
-"""Readers under coverage-guided fuzzing: whatever bytes they get, an answer or an error of the engine's own.
+"""Coverage-guided fuzzing of the readers: any bytes give an answer or an error of the engine.
 
     pip install atheris
     python benchmarks/fuzz.py inventories -max_total_time=600
     python benchmarks/fuzz.py models -max_total_time=600
     python benchmarks/fuzz.py weights -max_total_time=600
 
-What is behind the target goes to libFuzzer. It begins with what is in `tests/data`; an input that ends in
-anything but an `EngineError` is written to a file, and the exit code is not 0.
+Arguments after the target go to libFuzzer. The corpus starts with `tests/data`; an input that raises anything
+but an `EngineError` is written to a file, and the exit code is not 0.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP))
 
 with atheris.instrument_imports(include=["engine"]):
+    from engine.base.errors import EngineError
+    from engine.catalogs.hardware import load_hardware, load_names
     from engine.documents import parse_document
-    from engine.errors import EngineError
     from engine.inventory.source import import_texts
     from engine.model import read_model
-    from engine.model.tensors import read_weights
-    from engine.policy.hardware import load_hardware
+    from engine.model.source import find_model
 
 DATA = TOP / "tests" / "data"
 HARDWARE = load_hardware()
@@ -51,7 +51,7 @@ def weights(data: bytes) -> None:
     with tempfile.NamedTemporaryFile(suffix=suffix) as file:
         file.write(data[1:])
         file.flush()
-        read_weights(file.name)
+        find_model(file.name, load_names)
 
 
 def seeds(target: str) -> Iterator[bytes]:

@@ -1,9 +1,11 @@
-"""How long `engine eval` takes as a process, in times of a bare interpreter, and its peak memory.
+"""Measure the start-up time of `engine eval` relative to a bare interpreter, and its peak memory.
 
-    python benchmarks/start.py [--times 21]
+    python benchmarks/start.py [--times 21] [--cpu]
 
-Run it with the Python of an environment that has the package installed, not in place: only then are its
-modules compiled ahead and its policies inside the wheel.
+`--cpu` measures CPU time (user and system) instead of wall-clock time, for machines busy with other work.
+
+Run it in an environment with a regular (not editable) install: only then are modules precompiled and policies
+part of the wheel.
 """
 
 from __future__ import annotations
@@ -27,14 +29,21 @@ REQUEST = """{"inventory": {"devices": [{"kind": "CudaGpu", "count": 8, "memory"
 "quantization": "bf16"}"""
 
 
-def seconds(command: list[str], times: int, environment: dict[str, str]) -> float:
-    """The median of so many runs."""
-    taken = []
+def seconds(command: list[str], times: int, environment: dict[str, str], *, cpu: bool = False) -> float:
+    """Return the median duration, or CPU time, of a number of runs."""
+    clock = cpu_seconds if cpu else time.perf_counter
+    durations = []
     for _ in range(times):
-        start = time.perf_counter()
+        start = clock()
         subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, check=True)
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+        durations.append(clock() - start)
+    return statistics.median(durations)
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of all finished child processes."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
@@ -42,7 +51,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--times", type=int, default=21, help="runs for each figure")
-    times = parser.parse_args().times
+    parser.add_argument("--cpu", action="store_true", help="measure CPU time instead of wall-clock time")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         request = Path(folder) / "request.json"
         request.write_text(REQUEST)
@@ -51,17 +61,19 @@ def main() -> None:
         own = ["--policies", str(TOP / "policies")]
         commands = {
             "python -c pass": [sys.executable, "-c", "pass"],
+            "python -I -S -c pass": [sys.executable, "-I", "-S", "-c", "pass"],
             "python -c 'import yaml, json'": [sys.executable, "-c", "import yaml, json"],
             "eval, JSON in, JSON out": [ENGINE, "eval", "--request", str(request), "--format", "json"],
             "eval, YAML in, JSON out": [ENGINE, "eval", *asked, "--format", "json"],
             "eval, YAML in, text out": [ENGINE, "eval", *asked],
+            "eval, shorthand, text out": [ENGINE, "eval", "--inventory", "8xA100-SXM", *MODEL],
             "eval, own policies, cached": [ENGINE, "eval", *asked, "--format", "json", *own],
             "eval, own policies, no cache": [ENGINE, "eval", *asked, "--format", "json", *own, "--no-cache"],
         }
         floor = None
         for title, command in commands.items():
             subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, check=True)
-            took = seconds(command, times, environment)
+            took = seconds(command, options.times, environment, cpu=options.cpu)
             floor = floor or took
             print(f"{title:32}{took * 1e3:8.1f} ms{took / floor:8.1f} x")
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
