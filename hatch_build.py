@@ -37,19 +37,16 @@ class ProgramsHook(BuildHookInterface):  # type: ignore[type-arg]
 
 
 def _write_programs(folder: Path) -> None:
-    from engine import cache
-    from engine.cel import grammar
+    from engine.catalogs.store import Snapshot, Source
+    from engine.fastpath import artifact_cache as cache
+    from engine.fastpath.artifact import image
     from engine.plan import signatures
     from engine.policy.compiler import compile_policy
-    from engine.policy.image import image
-    from engine.policy.store import PolicyStore, Source
 
-    store = PolicyStore()
+    store = Snapshot()
     for entry in store.entries("policy"):
         source = Source(entry.path, entry, store)
         packed = cache.pack(image(compile_policy(source.read(), store, signatures())), source, store)
         if packed is not None:
-            name = cache.shipped_name(Path(entry.path).read_bytes())
+            name = cache.shipped_name(source.content())
             (folder / name).write_bytes(packed)
-    name, content = grammar.pack()
-    (folder / name).write_bytes(content)

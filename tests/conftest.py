@@ -1,4 +1,4 @@
-"""What all tests share: the command line run in this process, the reference data."""
+"""Fixtures that all tests share: the command line in this process, the reference data, markers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import gzip
 import io
 import json
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +19,46 @@ from hypothesis import settings
 
 from engine.cli.exits import FRAMES
 from engine.cli.main import main
+from tests.support.runtimes import offered_oracle  # noqa: F401
 
-# Elsewhere every run draws anew; a build must not fail by what it happens to draw.
+# Other runs draw new examples each time; a CI build must not fail by what it happens to draw.
 settings.register_profile("build", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("build")
 
 
-def examples(usual: int) -> int:
-    """How many examples a property is tried on: `usual`, or as many as ENGINE_EXAMPLES says."""
-    return int(os.environ.get("ENGINE_EXAMPLES", usual))
+def examples(default: int) -> int:
+    """Return the number of examples of a property test: ENGINE_EXAMPLES if set, else half of `default`.
+
+    Half keeps the test command below eight minutes on two cores; the nightly run sets more.
+    """
+    return int(os.environ.get("ENGINE_EXAMPLES", (default + 1) // 2))
 
 
-# Compiled policies of one test serve the next, and the user's cache is left alone.
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Let `-n` keep the tests of an xdist group in one worker: Ray starts once."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "loadgroup"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that draw their input with `property`."""
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("property")
+
+
+# Compiled policies are cached from one test to the next; the user's own cache stays untouched.
 _CACHE = tempfile.TemporaryDirectory()
 os.environ["ENGINE_CACHE"] = _CACHE.name
+_STATE = tempfile.TemporaryDirectory()
+os.environ["XDG_STATE_HOME"] = _STATE.name
+# A decision that the interpreter had to make, where the fast path should have, is an error.
+os.environ.setdefault("ENGINE_REQUIRE_FAST", "1")
 
-# As the command line does; hypothesis wants it to be the same before and after a test.
+# The command line sets the same limit; Hypothesis requires it to be equal before and after a test.
 sys.setrecursionlimit(FRAMES)
 
 TOP = Path(__file__).resolve().parent.parent
@@ -43,11 +67,30 @@ DATA = TOP / "tests" / "data"
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
     err: str
+    command: tuple[str, ...] = field(default=(), compare=False)
+
+    def ok(self, code: int = 0, *, quiet: bool = False) -> Ran:
+        """Return the run itself, for chaining.
+
+        Args:
+            code: the expected exit code.
+            quiet: require an empty standard error.
+
+        Raises:
+            AssertionError: another exit code, or output on standard error; shows command, code and output.
+        """
+        if self.code != code or (quiet and self.err):
+            pytest.fail(
+                f"$ engine {shlex.join(self.command)}\nexit code {self.code}, expected {code}"
+                f"\n--- stdout\n{self.out}\n--- stderr\n{self.err}",
+                pytrace=False,
+            )
+        return self
 
     @property
     def json(self) -> Any:
@@ -65,7 +108,7 @@ Run = Callable[..., Ran]
 def run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Run:
-    """Runs `engine` with these arguments: `run("eval", "--params", "7B", stdin="…")`."""
+    """Run `engine` with these arguments in this process: `run("eval", "--params", "7B", stdin="…")`."""
     monkeypatch.delenv("ENGINE_POLICIES", raising=False)
     monkeypatch.delenv("COLUMNS", raising=False)
     if "first_version" not in request.fixturenames:
@@ -75,20 +118,27 @@ def run(
         data = stdin.encode() if isinstance(stdin, str) else stdin
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
         capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        return Ran(code, *capsys.readouterr())
+        command = tuple(map(str, arguments))
+        code = main(list(command))
+        return Ran(code, *capsys.readouterr(), command=command)
 
     return call
 
 
 @pytest.fixture
+def allow_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter may decide what the fast path doesn't take."""
+    monkeypatch.delenv("ENGINE_REQUIRE_FAST")
+
+
+@pytest.fixture
 def first_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command decides by sharding 1.0.0 unless told otherwise, whose answers are known one by one."""
+    """Make sharding 1.0.0 the default policy: its reference answers are known."""
     monkeypatch.setenv("ENGINE_POLICY", "sharding@1.0.0")
 
 
 @pytest.fixture(scope="session")
 def plans() -> list[dict[str, Any]]:
-    """The reference planner's requests and answers."""
+    """Return the reference planner's requests and answers."""
     with gzip.open(DATA / "reference" / "plans.jsonl.gz", "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import engine
-from engine.cel.runtime import RUNTIMES
+from tests.support.runtimes import RUNTIMES
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +122,3 @@ def test_a_missing_input_is_named(policy: engine.Policy) -> None:
 def test_an_unknown_runtime(policy: engine.Policy) -> None:
     with pytest.raises(engine.RuntimeUnavailableError, match="unknown runtime 'cel-rust'"):
         policy.decide(request(), runtime="cel-rust")
-
-
-def test_a_runtime_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "engine.cel.cpp_runtime", None)
-    with pytest.raises(engine.RuntimeUnavailableError) as caught:
-        engine.load_policy("sharding").decide(request(), runtime="cel-cpp")
-    assert caught.value.hint == "pip install 'shard-policy-engine[cel-cpp]'"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import check_pages, cli_page, conformance_page, functions_page
+from docs.generate import check_pages, cli_page, conformance_page, functions_page, targets_page
 from tests.conftest import TOP, Run
 
 
@@ -23,6 +23,11 @@ def test_the_function_table_is_current() -> None:
 def test_the_conformance_page_is_current() -> None:
     page = (TOP / "docs" / "conformance.md").read_text(encoding="utf-8")
     assert page == conformance_page(), "run python docs/generate.py"
+
+
+def test_targets_page_is_current() -> None:
+    page = (TOP / "docs" / "targets.md").read_text(encoding="utf-8")
+    assert page == targets_page(), "run python docs/generate.py"
 
 
 def test_the_pages_of_checks_are_current() -> None:
@@ -51,8 +56,19 @@ def normal(text: str) -> str:
     return re.sub(r"in \d+\.\d\d s\b", "in … s", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "least"), [("changing-a-threshold.md", 10), ("machines-and-models.md", 6), ("sharding-2.md", 20)]
+    ("name", "least"),
+    [
+        ("calibration.md", 4),
+        ("changing-a-threshold.md", 10),
+        ("machines-and-models.md", 6),
+        ("sharding-2.md", 20),
+        ("sharding-3.md", 6),
+        ("sizing.md", 6),
+        ("types.md", 3),
+        ("units.md", 3),
+    ],
 )
 def test_a_chapter_prints_what_it_says(name: str, least: int, tmp_path: Path) -> None:
     page = (TOP / "docs" / name).read_text(encoding="utf-8")
@@ -62,8 +78,9 @@ def test_a_chapter_prints_what_it_says(name: str, least: int, tmp_path: Path) ->
     ran = 0
     for kind, body in re.findall(r"```(console|yaml)\n(.*?)```", page, re.DOTALL):
         if kind == "yaml":
-            name, content = body.removeprefix("# ").split("\n", 1)
-            (tmp_path / name).write_text(content, encoding="utf-8")
+            name = body.removeprefix("# ").partition("\n")[0]
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(body, encoding="utf-8")
             continue
         printed = ""
         for command in re.findall(r"^\$ (.*)$", body, re.MULTILINE):

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import TOP
 
-pytestmark = pytest.mark.usefixtures("first_version")
+pytestmark = [pytest.mark.usefixtures("first_version"), pytest.mark.slow]
 
 EVAL = ("eval", "--inventory", "-", "--params", "8B", "--quantization", "auto", "--format", "json")
 

@@ -8,9 +8,9 @@ import pytest
 
 import engine
 from benchmarks.handwritten import plan as handwritten_plan
-from engine.cel.runtime import RUNTIMES
 from engine.render.ai_hwaccel import to_dict
 from tests.conftest import Run
+from tests.support.runtimes import RUNTIMES
 
 CHUNKS = 10
 THEIR_NAMES = {"fp32": "None", "fp16": "Float16", "bf16": "BFloat16", "int8": "Int8", "int4": "Int4"}
