@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import z3
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from engine.base.errors import EvaluationError
 from engine.decide.policy import load_policy
@@ -17,7 +16,14 @@ from engine.regress.encode import Unknowns
 from engine.regress.fuzz_diff import as_test, search
 from engine.regress.prove import Encoding, Prover, model_inputs
 from engine.regress.strategies import inputs
-from tests.conftest import Run, examples
+from tests.conftest import Run
+
+PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+class Reached(Exception):
+    """All matches were reached."""
+
 
 POLICY = """\
 apiVersion: engine/v1
@@ -62,24 +68,22 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_drawn_requests_are_valid_and_reach_matches(file: Path) -> None:
     policy = load_policy(str(file), use_cache=False)
-    chosen: Counter[str | None] = Counter()
+    wanted = {"south", "gold", "noted", "rest"}
 
-    @settings(
-        max_examples=examples(150),
-        deadline=None,
-        database=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
+    # Hypothesis draws from the constants of the modules that happen to be loaded: how many draws reach all
+    # matches differs from run to run, so that the test ends with the last of them.
+    @settings(max_examples=3_000, database=None, phases=[Phase.generate], **PATIENT)
     @given(inputs(policy))
     def decide(drawn: dict[str, Any]) -> None:
         assert "unused" not in str(drawn)
-        chosen[policy.decide(Request(drawn)).match_id] += 1
+        match = policy.decide(Request(drawn)).match_id
+        assert match != "dear"
+        wanted.discard(match or "")
+        if not wanted:
+            raise Reached
 
-    decide()
-    expected = {"south", "gold", "noted", "rest"}
-    assert expected <= set(chosen)
-    assert "dear" not in chosen
+    with pytest.raises(Reached):
+        decide()
 
 
 def test_a_difference_is_found_within_the_bounds(file: Path, tmp_path: Path) -> None:
