@@ -229,7 +229,13 @@ def test_trtllm_over_nodes_is_started_by_slurm_once() -> None:
 
 @pytest.mark.parametrize(
     ("version", "kv_dtype", "mode"),
-    [(None, None, "tensor"), ("b8000", None, "row"), (None, "q8_0", "row"), ("b9000", None, "tensor")],
+    [
+        (None, None, "tensor"),
+        ("b8000", None, "row"),
+        ("b9000", None, "tensor"),
+        ("b9000", "q8_0", "row"),
+        (None, "q8_0", "tensor"),
+    ],
 )
 def test_llama_cpp_split_mode_depends_on_version_and_kv_type(
     version: str | None, kv_dtype: str | None, mode: str

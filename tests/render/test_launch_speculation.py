@@ -61,7 +61,20 @@ def test_llama_cpp_loads_a_file() -> None:
         serving = {**drafts, "draft_model": model}
         (words,) = commands("llama.cpp", decision("1xRTX-4090", {}, model="qwen3-8b", serving=serving))
         found = flags(words)
-        assert (found["-md"], found["-ngld"], found["--draft-max"]) == (word, "999", "3")
+        assert (found["-md"], found["-ngld"], found["--spec-draft-n-max"]) == (word, "999", "3")
+        assert found["--spec-type"] == "draft-simple"
+        old = decision("1xRTX-4090", {}, model="qwen3-8b", serving={**serving, "server_version": "b9000"})
+        (words,) = commands("llama.cpp", old)
+        found = flags(words)
+        assert (found["-md"], found["--draft-max"]) == (word, "3")
+        assert "--spec-type" not in found
+
+
+def test_llama_cpp_drafts_with_layers_of_the_model() -> None:
+    (words,) = commands("llama.cpp", decision("1xRTX-5090", {}, model="qwen3.6-27b", serving=MTP))
+    found = flags(words)
+    assert (found["--spec-type"], found["--spec-draft-n-max"]) == ("draft-mtp", "2")
+    assert not {"-md", "-ngld"} & found.keys()
 
 
 def test_tensorrt_llm_reads_it_from_its_file() -> None:

@@ -1,7 +1,8 @@
 """A `llama-server` command of llama.cpp.
 
 The command lists the devices in the plan's order and splits the model in proportion to the plan's shards.
-Tensor parallel is `--split-mode tensor` from build b8738 on, and `row` before, or with a quantized KV cache.
+Tensor parallel is `--split-mode tensor` from build b8738 on, and `row` before; with a quantized KV cache, from
+b9455 on.
 Set `GGUF` to the model's file, whose own weight types apply. If the plan lacks memory for all requests at
 their longest, they share one KV cache (`--kv-unified`).
 """
@@ -56,17 +57,20 @@ def _cache(launch: Launch) -> dict[str, Flag | None]:
 
 
 def _speculation(launch: Launch) -> dict[str, Flag | None]:
-    """Return the draft model's file, its layers on the GPU, and the tokens that it drafts."""
+    """Return the method, what it drafts with, its layers on the GPU, and the tokens that it drafts."""
     found = launch.speculation
     if found is None:
         return {}
     assert launch.row is not None
-    named = found.model is not None and found.model.endswith(".gguf")
-    layers = 0 if launch.device_kind == "Cpu" else launch.row["all_layers"]
+    method = found.method if "method" in launch.row["options"] else None
+    values: dict[str, Flag | None] = {"method": method, "draft_tokens": found.tokens}
+    if found.model is None:  # layers of the model's own file
+        return values
+    named = found.model.endswith(".gguf")
     return {
+        **values,
         "draft": found.model if named else Variable("$DRAFT_GGUF"),
-        "draft_layers": layers,
-        "draft_tokens": found.tokens,
+        "draft_layers": 0 if launch.device_kind == "Cpu" else launch.row["all_layers"],
     }
 
 
