@@ -29,6 +29,7 @@ def requantized(model: Model, name: object) -> Model:
         storage=None,
         quantization=None,
         quantization_group=None,
+        quantization_method=None,
         dense_bits=None,
         expert_bits=None,
         embedding_bits=None,

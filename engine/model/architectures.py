@@ -89,6 +89,7 @@ class Architecture:
     shared_experts: str | None
     shared_expert: bool
     gated_shared_expert: bool
+    fp8_group: int
     expert_bias: bool
     dense_size: str
     dense_beside_experts: bool

@@ -282,11 +282,12 @@ class _Reader:
         dtype = next(
             (kind for field in ("torch_dtype", "dtype") if isinstance(kind := fields.get(field), str)), None
         )
+        methods = self.catalogs("quantization_methods")
         storage, unread = read_storage(
             {**self.text, **self.value},
             pieces,
             dtype,
-            self.catalogs("quantization_methods"),
+            methods,
             self.catalogs(TYPES),
             self.path,
             speculative=speculative,
@@ -322,6 +323,8 @@ class _Reader:
             sliding_window=window,
             sliding_layers=layers,
             quantization_group=storage.group if quantized else None,
+            quantization_method=None if storage.method is None else methods.exact(storage.method.lower()),
+            fp8_group=architecture.fp8_group,
             tied_embeddings=shapes.tied,
             storage=storage,
             **bits_of(storage, parameters, tied=shapes.tied),

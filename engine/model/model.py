@@ -127,6 +127,8 @@ VALUE_FIELDS = (
     *("sliding_window", "sliding_layers"),
     *(
         "quantization_group",
+        "quantization_method",
+        "fp8_group",
         "tied_embeddings",
         "context",
         "dtype",
@@ -177,6 +179,10 @@ class Model:
     """Layers with sliding-window attention."""
     quantization_group: int | None = None
     """Weights that share a scale in a checkpoint quantized by groups or blocks."""
+    quantization_method: str | None = None
+    """Method of a quantized checkpoint, by name in the catalog `quantization_methods`."""
+    fp8_group: int | None = None
+    """Weights that share a scale in FP8 checkpoints of such models; 1 if those of a channel do."""
     tied_embeddings: bool | None = None
     """The output layer shares the embedding's weights."""
     storage: Storage | None = None

@@ -123,6 +123,34 @@ def test_a_section_has_the_bits_of_its_method(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "method", "group"),
+    [
+        ("fp8-dynamic", "compressed-tensors", None),
+        ("w4a16", "compressed-tensors", 128),
+        ("awq", "awq", 128),
+        ("fp8-block", "fp8", 128),
+        ("modelopt-nvfp4", "modelopt", 16),
+        ("intel", "auto-round", 128),
+    ],
+)
+def test_a_section_has_a_method_and_perhaps_groups(name: str, method: str, group: int | None) -> None:
+    model = read_model({**SHAPE, "quantization_config": SECTIONS[name][0]})
+    assert (model.quantization_method, model.quantization_group) == (method, group)
+
+
+def test_a_method_goes_by_its_name_in_the_catalog() -> None:
+    assert read_model(SHAPE).quantization_method is None
+    section = {"quant_method": "AWQ_Marlin", "bits": 4, "group_size": 64}
+    assert read_model({**SHAPE, "quantization_config": section}).quantization_method == "awq"
+    assert read_model({**SHAPE, "quantization_config": {"quant_method": "new"}}).quantization_method is None
+
+
+@pytest.mark.parametrize(("architecture", "group"), [("Qwen3ForCausalLM", 128), ("LlamaForCausalLM", 1)])
+def test_fp8_checkpoints_of_an_architecture_have_blocks_or_not(architecture: str, group: int) -> None:
+    assert read_model({**SHAPE, "architectures": [architecture]}).fp8_group == group
+
+
+@pytest.mark.parametrize(
     ("ignore", "attention", "dense"),
     [
         (["model.layers.*.self_attn*"], 16.0, 4.5),
