@@ -9,6 +9,7 @@ import pytest
 import engine
 from engine.base.errors import RequestError
 from engine.catalogs.resolved import Catalogs
+from engine.decide.sources import Sources, read_sources
 from engine.model import read_model
 from engine.model.configuration import read_config
 from tests.conftest import Run
@@ -147,3 +148,22 @@ def test_command_line(run: Run) -> None:
     assert result.code == 0
     assert """--speculative-config '{"method": "mtp", "num_speculative_tokens": 2}'""" in result.out
     assert "--max-lora-rank 8" in result.out
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("qwen3.5-27b", 1),
+        ("qwen3.6-35b-a3b", 1),
+        ("qwen3.5-397b-a17b-nvfp4", 1),
+        ("ernie-4.5-21b-a3b", 1),
+        ("ernie-4.5-300b-a47b", 1),
+        ("glm-4.6", 1),
+        ("qwen3-32b", 0),
+    ],
+)
+def test_well_known_models_have_their_mtp_layers(name: str, layers: int) -> None:
+    sources = Sources(inventory="1xH200-SXM", model=name, quantization="auto")
+    request = read_sources(sources, Catalogs()).request
+    assert request.model is not None
+    assert request.model.mtp_layers == layers
