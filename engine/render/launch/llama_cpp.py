@@ -1,7 +1,7 @@
 """A `llama-server` command of llama.cpp.
 
 The command lists the devices in the plan's order and splits the model in proportion to the plan's shards.
-Tensor parallel is `--split-mode tensor` from build b8738 on, b9455 for a quantized KV cache, and `row` before.
+Tensor parallel is `--split-mode tensor` from build b8738 on, b9455 for a quantized KV cache, else `row`.
 Set `GGUF` to the model's file, whose own weight types apply. If the plan lacks memory for all requests at
 their longest, they share one KV cache (`--kv-unified`).
 """
