@@ -310,6 +310,8 @@ class Plan:
     """Plans for other devices, which serve a part of the requests."""
     fleet: Fleet | None = None
     """The estimates of all of these plans together, if there are further ones."""
+    before: tuple[Plan, ...] = ()
+    """The groups before this one, where one of several is shown by itself."""
 
     @property
     def groups(self) -> tuple[Plan, ...]:

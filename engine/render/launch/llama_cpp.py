@@ -14,8 +14,11 @@ from engine.base.errors import RenderError
 from engine.decide.decision import Decision
 from engine.render import Screen, Target
 from engine.render.launch import Command, Flag, Launch, Variable, prepare, shell_command
+from engine.render.launch.groups import by_group
+from engine.render.launch.nodes import ports
 
 
+@by_group("commands")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the command for a shell.
 
@@ -26,7 +29,8 @@ def render(decision: Decision, screen: Screen) -> str:
     if launch.nodes > 1:
         raise RenderError("llama.cpp's server runs on the devices of one machine")
     launch.require_one_replica()
-    values = {"model": _file(launch), **_split(launch), **_cache(launch), **_speculation(launch)}
+    (port,) = ports(launch, launch.groups(1))
+    values = {"model": _file(launch), **_split(launch), **_cache(launch), **_speculation(launch), "port": port}
     flags = launch.spelled(values)
     return shell_command(Command(("llama-server",), flags, launch.environment))
 
