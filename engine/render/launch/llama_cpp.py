@@ -1,6 +1,7 @@
 """A `llama-server` command of llama.cpp.
 
-The command lists the devices in the plan's order and splits the model in proportion to the plan's shards.
+The command lists the devices in the plan's order and splits the model by the plan's layers, or in proportion
+to the memory of its shards.
 Tensor parallel is `--split-mode tensor` from build b8738 on, and `row` before, or with a quantized KV cache.
 Set `GGUF` to the model's file, whose own weight types apply. If the plan lacks memory for all requests at
 their longest, they share one KV cache (`--kv-unified`).
@@ -110,17 +111,30 @@ def _split(launch: Launch) -> dict[str, Flag | None]:
     on_device = _on_device(launch)
     if strategy.tensor_parallel == strategy.pipeline_parallel == 1:
         return {**on_device, "split": "none"}
-    sizes = [shard.memory_bytes for shard in launch.plan.shards]
-    divisor = gcd(*sizes) or 1
     mode = "layer"
     if strategy.tensor_parallel > 1:
         mode = launch.row["split_tensor_quantized" if launch.quantizes_cache else "split_tensor"]
     return {
         **on_device,
         "split": mode,
-        "parts": ",".join(str(size // divisor) for size in sizes),
+        "parts": ",".join(map(str, _parts(launch, mode))),
         "flash": "on" if mode == "tensor" else None,
     }
+
+
+def _parts(launch: Launch, mode: str) -> list[int]:
+    """Return the part of the model on each device, in the plan's order.
+
+    By layers, llama.cpp counts the output as one more, which the last device has; so these parts give exactly
+    the plan's layers. Otherwise they are in proportion to the plan's memory.
+    """
+    layers = launch.stage_layers
+    counted = launch.model is not None and launch.model.layers == sum(layers)
+    if mode == "layer" and counted and not launch.host_layers and len(layers) == len(launch.plan.shards):
+        return [*layers[:-1], layers[-1] + 1]
+    sizes = [shard.memory_bytes for shard in launch.plan.shards]
+    divisor = gcd(*sizes) or 1
+    return [size // divisor for size in sizes]
 
 
 TARGET = Target(
