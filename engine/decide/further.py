@@ -1,9 +1,9 @@
 """Further groups: plans for the devices that a plan leaves, and the part of the requests that each serves.
 
-A policy says which devices may serve requests by further plans (`Leftover`). Each further plan is a decision on
-the same request, with the devices of the plans before it taken, until nothing feasible is left. If the plan is
-one pipeline over unequal devices, groups that each begin with equal ones are compared with it, and what serves
-more requests is kept. The groups share the requests (engine.decide.sharing):
+A policy says which devices may serve requests by further plans (`Leftover`). Each further plan is a decision
+on the same request, with the devices of the plans before it taken, until nothing feasible is left. If the
+plan is one pipeline over unequal devices, it is compared with groups of which the first has equal ones, and
+what serves more requests is kept. The groups share the requests (engine.decide.sharing):
 
 - If the request sets a concurrency, it is divided so that all groups together serve the most.
 - If it sets limits and no concurrency, each group serves the largest concurrency within the limits.

@@ -39,7 +39,8 @@ class SharedLoad:
     """
 
     def __init__(self, decision: Decision, most: int, decide: Callable[[Request], Decision]) -> None:
-        assert decision.plan is not None and decision.request is not None
+        assert decision.plan is not None
+        assert decision.request is not None
         self.plan: Plan = decision.plan
         self.decide = decide
         strategy = self.plan.strategy
@@ -74,7 +75,7 @@ class SharedLoad:
         return count / (fast + (slow - fast) * (count - low) / (high - low))
 
     def wanted(self, least: float) -> int:
-        """Return the largest concurrency at which the last request still adds that many requests per second."""
+        """Return the largest concurrency at which one request more still adds that rate (requests/s)."""
         good, bad = 0, self.most + 1
         while bad - good > 1:
             middle = (good + bad) // 2

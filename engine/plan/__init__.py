@@ -10,7 +10,17 @@ from engine.cel.library import add_library
 if TYPE_CHECKING:
     from engine.plan.builders import BUILDERS, signatures
     from engine.plan.errors import BuilderError
-    from engine.plan.plan import Estimates, Fleet, GroupLoad, Plan, SearchEffort, Shard, ShardDevice, Strategy
+    from engine.plan.plan import (
+        Estimates,
+        Fleet,
+        GroupLoad,
+        Leftover,
+        Plan,
+        SearchEffort,
+        Shard,
+        ShardDevice,
+        Strategy,
+    )
     from engine.plan.validator import device_memory, with_warnings
 
 __all__ = [
@@ -19,6 +29,7 @@ __all__ = [
     "Estimates",
     "Fleet",
     "GroupLoad",
+    "Leftover",
     "Plan",
     "SearchEffort",
     "Shard",
@@ -35,7 +46,7 @@ if not TYPE_CHECKING:  # type checkers would take every name for exported
         {
             "builders": "BUILDERS signatures",
             "errors": "BuilderError",
-            "plan": "Estimates Fleet GroupLoad Plan SearchEffort Shard ShardDevice Strategy",
+            "plan": "Estimates Fleet GroupLoad Leftover Plan SearchEffort Shard ShardDevice Strategy",
             "validator": "device_memory with_warnings",
         },
         "dicts search",

@@ -72,8 +72,8 @@ def _groups(decision: Decision, plan: Plan) -> str:
         title = escape(f"Group {number + 1}: {strategy_text(group.strategy)}")
         rows = ((name.strip(), value) for name, value in group_rows(decision, plan, number))
         parts.append(f"<h2>{title}</h2>{_list(rows)}")
-    rows = (*fleet_rows(plan), *(("idle", str(each)) for each in plan.idle), *goal_rows(decision, plan))
-    return "".join([*parts, f"<h2>All groups</h2>{_list(rows)}"])
+    whole = (*fleet_rows(plan), *(("idle", str(each)) for each in plan.idle), *goal_rows(decision, plan))
+    return "".join([*parts, f"<h2>All groups</h2>{_list(whole)}"])
 
 
 def _list(rows: Iterable[tuple[str, str | None]]) -> str:

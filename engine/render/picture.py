@@ -24,6 +24,8 @@ _MOST = 64
 """Most devices in a diagram; more would be illegible."""
 
 _TITLE_CHARACTERS = 88
+"""Characters on a line of the title."""
+
 _MOST_LINES = 96
 """Most links that are drawn one by one; beyond that, only interconnects are listed."""
 
@@ -75,11 +77,7 @@ def svg(inventory: Inventory, headline: str, reason: str = "", plan: Plan | None
     body = [
         *frames,
         *_links(inventory, places),
-        *(
-            box
-            for position, device in drawn
-            for box in _box(device, places[position], plan, position)
-        ),
+        *(box for position, device in drawn for box in _box(device, places[position], plan, position)),
     ]
     for line in _below(inventory, len(drawn)):
         body.append(_text(_MARGIN, y, line, "bus" if line.startswith("interconnect") else "quiet"))
@@ -140,7 +138,7 @@ def _box(device: Device, place: _Place, whole: Plan | None, position: int) -> It
 
 
 def _part(whole: Plan | None, plan: Plan | None, shards: Sequence[Shard]) -> str:
-    """Return the group or the replica that a device belongs to, as far as there are several: `replica 2.0`."""
+    """Return the group or replica of a device, as far as there are several: `replica 2.0` of group 2."""
     if whole is None or plan is None or not shards:
         return ""
     group = f"{whole.groups.index(plan) + 1}" if whole.further else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from engine.base.paint import Paint, painter
@@ -15,6 +14,7 @@ from engine.decide.remedies import Change, Remedied, Speed
 from engine.inventory import Inventory
 from engine.plan import Estimates, Plan, Shard, Strategy, device_memory
 from engine.render import Screen, Target
+from engine.render.devices import devices_text
 from engine.render.layout import Cell, Column, grid, table, wrap
 from engine.render.sanitize import sanitised
 
@@ -194,7 +194,7 @@ def goal_rows(decision: Decision, plan: Plan) -> Iterator[tuple[str, str]]:
     """
     serving = {} if decision.request is None else serving_of(decision.request)
     groups = [goal_times(group.estimates) for group in plan.groups]
-    times = {name: max((each[name] or 0.0 for each in groups)) or None for name in groups[0]}
+    times = {name: max(each[name] or 0.0 for each in groups) or None for name in groups[0]}
     percentile = serving.get(PERCENTILE)
     at = "" if percentile is None else f" (p{percentile})"
     parts = []
@@ -256,17 +256,11 @@ def fleet_rows(plan: Plan) -> Iterator[tuple[str, str]]:
         load = f"at concurrency {fleet.concurrency:,}"
         yield "throughput", f"{_number(fleet.throughput_tokens_per_sec)} tok/s{bounds} {load}"
     yield "rate", f"{fleet.requests_per_sec:.4g} requests/s"
-    for number, (load, group) in enumerate(zip(fleet.groups, plan.groups, strict=True), 1):
-        rate = load.throughput_tokens_per_sec
+    for number, (part, group) in enumerate(zip(fleet.groups, plan.groups, strict=True), 1):
+        rate = part.throughput_tokens_per_sec
         tokens = "" if rate is None else f", {_number(rate)} tok/s"
-        part = f"{load.share:.1%} of the requests, concurrency {load.concurrency:,}{tokens}"
-        yield f"group {number}", f"{devices_text(group)}: {part}"
-
-
-def devices_text(plan: Plan) -> str:
-    """Return the devices of a plan by product: `4 × L40S`."""
-    counts = Counter(shard.device.name or shard.device.kind for shard in plan.shards)
-    return ", ".join(f"{count:,} × {name}" for name, count in counts.items())
+        words = f"{part.share:.1%} of the requests, concurrency {part.concurrency:,}{tokens}"
+        yield f"group {number}", f"{devices_text(group)}: {words}"
 
 
 def _concurrency(decision: Decision) -> int | None:

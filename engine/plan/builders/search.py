@@ -168,7 +168,9 @@ _RESULTS = {
         "int", "Concurrent requests that further plans share with this one.", required=False, unit="request"
     ),
     "further_reason": Parameter(
-        "string", "Why such devices stay idle where the requests are served better without them.", required=False
+        "string",
+        "Why such devices stay idle where they would not help.",
+        required=False,
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Launch targets for plans of several groups: one output per group, with the part of the requests that it serves."""
+"""Launch targets for plans of several groups: an output per group, with its part of the requests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from engine.base.printable import printable
 from engine.base.records import replace
 from engine.decide.decision import Decision
 from engine.plan import Plan
+from engine.render.devices import devices_text
 from engine.render.target import Screen
-from engine.render.text import devices_text
 
 Render = Callable[[Decision, Screen], str]
 Form = Literal["commands", "documents", "first", "none"]
-"""How an output holds several groups: as commands one after the other, as YAML documents, only the first of them
+"""How an output holds several groups: as commands one after the other, as YAML documents, only the first
 with a comment that says so, or not at all."""
 
 
@@ -39,10 +39,10 @@ def by_group(form: Form) -> Callable[[Render], Render]:
                     hint="plan one group by pinning its degrees with --pin, or use --format json",
                 )
             numbers = range(1 if form == "first" else len(plan.groups))
-            parts = [
-                _headed(_comment(decision, plan, number, form), render(_only(decision, plan, number), screen), form)
-                for number in numbers
-            ]
+            parts = []
+            for number in numbers:
+                text = render(_only(decision, plan, number), screen)
+                parts.append(_headed(_comment(decision, plan, number, form), text, form))
             return ("" if form == "documents" else "\n").join(parts)
 
         return rendered
@@ -66,7 +66,9 @@ def _only(decision: Decision, plan: Plan, number: int) -> Decision:
 def _comment(decision: Decision, plan: Plan, number: int, form: Form) -> str:
     """Return what distinguishes a group: its devices, and its part of the requests."""
     group, inventory = plan.groups[number], decision.request.inventory if decision.request else None
-    places = [] if inventory is None else [inventory.devices[each.device.index or 0].node for each in group.shards]
+    places = (
+        [] if inventory is None else [inventory.devices[each.device.index or 0].node for each in group.shards]
+    )
     nodes = ", ".join(dict.fromkeys(node for node in places if node is not None))
     where = f" on {nodes}" if nodes else ""
     share = "" if plan.fleet is None else f": {plan.fleet.groups[number].share:.1%} of the requests"

@@ -31,8 +31,8 @@ def render(decision: Decision, screen: Screen) -> str:
         raise RenderError("llama.cpp's server runs on the devices of one machine")
     launch.require_one_replica()
     (port,) = ports(launch, launch.groups(1))
-    values = {"model": _file(launch), **_split(launch), **_cache(launch), **_speculation(launch), "port": port}
-    flags = launch.spelled(values)
+    values = {"model": _file(launch), **_split(launch), **_cache(launch), **_speculation(launch)}
+    flags = launch.spelled({**values, "port": port})
     return shell_command(Command(("llama-server",), flags, launch.environment))
 
 
