@@ -121,8 +121,12 @@ class _Groups:
         counts = divide(loads, total)
         while len(loads) > 1:
             if 0 not in counts:
-                plans = [load.at(count).plan for load, count in zip(loads, counts, strict=True)]
-                known = [plan for plan in plans if plan is not None]
+                parts = [load.at(count).plan for load, count in zip(loads, counts, strict=True)]
+                known = [
+                    plan
+                    for plan, load in zip(parts, loads, strict=True)
+                    if plan is not None and plan.strategy == load.plan.strategy
+                ]
                 if len(known) == len(loads) and math.fsum(map(rate_of, known)) >= rate_of(decision.plan):
                     ended = self.ended(decision, [decision.plan, *known[1:]], why)
                     return _with_fleet(ended, counts, known[0])

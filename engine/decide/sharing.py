@@ -47,15 +47,15 @@ class SharedLoad:
         pin = {name: degree for name in _DEGREES if (degree := getattr(strategy, name)) is not None}
         self.request = decision.request.with_inputs(pin=pin)
         self.decisions: dict[int, Decision] = {}
-        self.most = most if self.at(most).feasible else largest(most, lambda count: self.at(count).feasible)
+        self.most = most if self.serves(most) else largest(most, self.serves)
         """The largest concurrency that the layout serves."""
         count = 1
         while count < self.most:
             self.at(count)
             count *= _SPREAD
-        self.known = sorted(count for count in self.decisions if count <= self.most)
+        self.known = sorted(count for count in self.decisions if count <= self.most and self.serves(count))
         """The concurrencies that were decided."""
-        self.times = [count / max(rate_of(self.at(count).plan), 1e-300) for count in self.known]
+        self.times = [count / rate_of(self.at(count).plan) for count in self.known]
         """Seconds that a request takes at each of them."""
 
     def at(self, count: int) -> Decision:
@@ -64,12 +64,20 @@ class SharedLoad:
             self.decisions[count] = self.decide(with_serving(self.request, CONCURRENCY, count))
         return self.decisions[count]
 
+    def serves(self, count: int) -> bool:
+        """Return True if the layout is feasible at a concurrency.
+
+        Pinned degrees leave open how data-parallel ranks share experts; in another way, it is another layout.
+        """
+        plan = self.at(count).plan
+        return plan is not None and plan.strategy == self.plan.strategy and rate_of(plan) > 0.0
+
     def rate(self, count: int) -> float:
-        """Return the requests per second at a concurrency, interpolated."""
-        if not count:
+        """Return the requests per second at a concurrency, interpolated; 0 beyond the largest one."""
+        if not 0 < count <= self.most:
             return 0.0
         place = bisect_left(self.known, count)
-        if self.known[place] == count:
+        if self.known[place] == count or place == 0:
             return count / self.times[place]
         (low, high), (fast, slow) = self.known[place - 1 : place + 1], self.times[place - 1 : place + 1]
         return count / (fast + (slow - fast) * (count - low) / (high - low))

@@ -12,6 +12,7 @@ from engine.base.records import replace
 from engine.decide.decision import Decision
 from engine.plan import Plan
 from engine.render.devices import devices_text
+from engine.render.launch.placement import nodes_of
 from engine.render.target import Screen
 
 Render = Callable[[Decision, Screen], str]
@@ -66,10 +67,7 @@ def _only(decision: Decision, plan: Plan, number: int) -> Decision:
 def _comment(decision: Decision, plan: Plan, number: int, form: Form) -> str:
     """Return what distinguishes a group: its devices, and its part of the requests."""
     group, inventory = plan.groups[number], decision.request.inventory if decision.request else None
-    places = (
-        [] if inventory is None else [inventory.devices[each.device.index or 0].node for each in group.shards]
-    )
-    nodes = ", ".join(dict.fromkeys(node for node in places if node is not None))
+    nodes = ", ".join(node for node in nodes_of(group.shards, inventory) if node is not None)
     where = f" on {nodes}" if nodes else ""
     share = "" if plan.fleet is None else f": {plan.fleet.groups[number].share:.1%} of the requests"
     others = "; this format holds no other group" if form == "first" else ""
