@@ -50,11 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("property")
 
 
-# Compiled policies are cached from one test to the next; the user's own cache stays untouched.
-_CACHE = tempfile.TemporaryDirectory()
-os.environ["ENGINE_CACHE"] = _CACHE.name
-_STATE = tempfile.TemporaryDirectory()
-os.environ["XDG_STATE_HOME"] = _STATE.name
+# Compiled policies are cached from one test to the next and shared by the workers of a run; the user's own
+# cache stays untouched.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _CACHE = tempfile.TemporaryDirectory()
+    os.environ["ENGINE_CACHE"] = _CACHE.name
+    _STATE = tempfile.TemporaryDirectory()
+    os.environ["XDG_STATE_HOME"] = _STATE.name
 # A decision that the interpreter had to make, where the fast path should have, is an error.
 os.environ.setdefault("ENGINE_REQUIRE_FAST", "1")
 

@@ -20,6 +20,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.base.discovery import entries
 from engine.base.records import record
 from engine.cel import functions as built_in
 from engine.cel.celtypes import OPAQUE, Type, parse_type
@@ -96,13 +97,11 @@ def _libraries(added: tuple[str, ...]) -> tuple[Library, ...]:
 @cache
 def outside() -> Outside:
     """Load the libraries of packages outside; one that can't be loaded is left out."""
-    from importlib.metadata import entry_points  # deferred: start-up time
-
     loaded: list[Library] = []
     failures: dict[str, str] = {}
     packages: dict[str, Package] = {}
     owners = dict.fromkeys(functions(), "the engine")
-    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda each: each.name):
+    for entry in entries(ENTRY_POINTS):
         try:
             library = load_library(entry.module)
             for name in _table((library,)):

@@ -45,5 +45,10 @@ def plan_rows(plan: Plan) -> Iterator[tuple[str, str]]:
             yield "TPOT", f"{estimates.time_per_output_token_ms:.2f} ms"
     elif plan.estimated_tokens_per_sec is not None:
         yield "estimate", f"{plan.estimated_tokens_per_sec:.1f} tok/s"
+    for number, group in enumerate(plan.further, 2):
+        yield f"group {number}", ", ".join(value for _, value in list(plan_rows(group))[:2])
+    if plan.fleet is not None:
+        shares = ", ".join(f"{load.share:.1%}" for load in plan.fleet.groups)
+        yield "all groups", f"{plan.fleet.requests_per_sec:.4g} requests/s ({shares})"
     for warning in plan.warnings:
         yield "warning", warning

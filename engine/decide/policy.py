@@ -174,7 +174,7 @@ class Policy:
             if goals.has_goals(request):
                 return self._meet(request, explain, runtime, remedies=remedies)
         decision, tries = self._decide(request, explain, runtime)
-        decision = self._located(decision)
+        decision = self.with_further(self._located(decision))
         return self.with_remedies(decision, tries) if remedies else decision
 
     def _meet(self, request: Request, explain: bool, runtime: str, *, remedies: bool) -> Decision:
@@ -199,11 +199,18 @@ class Policy:
         decision, tries = self._decide(request, explain, runtime)
         decision = replace(self._located(decision), found=found)
         goals.check_estimates(decision)
-        if not remedies or decision.refusal is None:
+        if decision.refusal is None:
+            return self.with_further(decision, find=found is not None)
+        if finder is not None and finder.rate is not None:
+            from engine.decide.further import together  # deferred: start-up time
+
+            best = together(finder, lambda changed: self._located(decide(changed)))
+            if best[0] >= finder.rate:
+                return replace(best[1], trace=decision.trace)
+        if not remedies:
             return decision
         if finder is None or finder.rate is None:
             return self.with_remedies(decision, tries, goals.nearest(request, decide))
-        best = finder.best_rate()
         rated = goals.Changes(request, best[0])
         changes = goals.nearest(request, lambda changed: rated.decide(changed, decide))
         return self.with_remedies(decision, tries, [*changes, *goals.slower(request, *best)], rated)
@@ -243,6 +250,22 @@ class Policy:
 
                 self._catalogs = Catalogs()
             return self._catalogs
+
+    def with_further(self, decision: Decision, *, find: bool = False) -> Decision:
+        """Return a decision with further plans for devices that its plan leaves, if the policy wants any.
+
+        Args:
+            decision: a decision without remedies.
+            find: its concurrency was found by the request's limits, and those of further plans are to be.
+        """
+        if decision.plan is None or decision.plan.leftover is None:
+            return decision
+        from engine.decide.further import with_further  # deferred: start-up time
+
+        def decide(request: Request) -> Decision:
+            return self._located(self._decide(request, False, RUNTIMES[0])[0])
+
+        return with_further(decision, decide, find=find)
 
     def _located(self, decision: Decision) -> Decision:
         """Return a decision with the catalogs that it read, and a warning for each device that they lack."""

@@ -8,11 +8,13 @@ from engine.base.lazy import face
 
 if TYPE_CHECKING:
     from engine.fastpath.linked import NotQuick, PolicyProgram, UnsupportedError
+    from engine.fastpath.variable_code import constant_name
 
 __all__ = [
     "NotQuick",
     "PolicyProgram",
     "UnsupportedError",
+    "constant_name",
 ]
 
 if not TYPE_CHECKING:  # type checkers would take every name for exported
@@ -20,6 +22,7 @@ if not TYPE_CHECKING:  # type checkers would take every name for exported
         __name__,
         {
             "linked": "NotQuick PolicyProgram UnsupportedError",
+            "variable_code": "constant_name",
         },
         "artifact artifact_cache generate image",
     )

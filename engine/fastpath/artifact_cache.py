@@ -90,7 +90,7 @@ def find(source: Source, store: Snapshot, open_constants: frozenset[str] = froze
     if text is None:
         return None
     for load in (_load_shipped, _load_own):
-        kept = load(text, open_constants)
+        kept = load(text, store, open_constants)
         if kept is not None and _holds(kept, source, store):
             return kept["image"]
     return None
@@ -115,7 +115,7 @@ def keep(image: Image, source: Source, store: Snapshot, open_constants: frozense
         images = own_folder(folder(), make=True)
         if images is None:
             return
-        secret, key = _make_secret(images), _key(text, _code_stamp() + _opened(open_constants))
+        secret, key = _make_secret(images), _own_key(text, store, open_constants)
         payload = None if secret is None else _payload(image, source, store, key)
         if secret is None or payload is None:
             return
@@ -177,7 +177,7 @@ def _code_stamp() -> str:
     return f"{newest} {' '.join(map(str, limits()))}"
 
 
-def _load_shipped(text: bytes, open_constants: frozenset[str]) -> Kept | None:
+def _load_shipped(text: bytes, store: Snapshot, open_constants: frozenset[str]) -> Kept | None:
     """What is shipped for a policy's text: nothing with open constants."""
     if open_constants:
         return None
@@ -187,18 +187,28 @@ def _load_shipped(text: bytes, open_constants: frozenset[str]) -> Kept | None:
     return _unpacked(payload, text, key) if sha256(payload) == tag else None
 
 
+def _own_key(text: bytes, store: Snapshot, open_constants: frozenset[str]) -> str:
+    """The key of an image that is kept for this user.
+
+    The folders that catalogs, libraries and patches come from are in it, so that decisions with and without
+    a site's folder, in turns, don't overwrite each other's image.
+    """
+    folders = "\n".join(map(os.path.abspath, store.folders))
+    return _key(text, f"{_code_stamp()}{_opened(open_constants)}\n{folders}")
+
+
 def _opened(constants: frozenset[str]) -> str:
     """What the key of an image says of the constants that can be replaced in it."""
     return f" open {' '.join(sorted(constants))}" if constants else ""
 
 
-def _load_own(text: bytes, open_constants: frozenset[str]) -> Kept | None:
+def _load_own(text: bytes, store: Snapshot, open_constants: frozenset[str]) -> Kept | None:
     """What this user's engine has kept for a policy's text."""
     try:
         images = own_folder(folder())
         if images is None:
             return None
-        key = _key(text, _code_stamp() + _opened(open_constants))
+        key = _own_key(text, store, open_constants)
         tag, payload = _parted(read_own(_path(images, key), _MOST_BYTES), _MAGIC)
         secret = _read_secret(images) if payload else None
     except (OSError, ValueError):

@@ -10,13 +10,26 @@ from engine.cel.library import add_library
 if TYPE_CHECKING:
     from engine.plan.builders import BUILDERS, signatures
     from engine.plan.errors import BuilderError
-    from engine.plan.plan import Estimates, Plan, SearchEffort, Shard, ShardDevice, Strategy
+    from engine.plan.plan import (
+        Estimates,
+        Fleet,
+        GroupLoad,
+        Leftover,
+        Plan,
+        SearchEffort,
+        Shard,
+        ShardDevice,
+        Strategy,
+    )
     from engine.plan.validator import device_memory, with_warnings
 
 __all__ = [
     "BUILDERS",
     "BuilderError",
     "Estimates",
+    "Fleet",
+    "GroupLoad",
+    "Leftover",
     "Plan",
     "SearchEffort",
     "Shard",
@@ -33,7 +46,7 @@ if not TYPE_CHECKING:  # type checkers would take every name for exported
         {
             "builders": "BUILDERS signatures",
             "errors": "BuilderError",
-            "plan": "Estimates Plan SearchEffort Shard ShardDevice Strategy",
+            "plan": "Estimates Fleet GroupLoad Leftover Plan SearchEffort Shard ShardDevice Strategy",
             "validator": "device_memory with_warnings",
         },
         "dicts search",

@@ -88,6 +88,26 @@ class VerdictDict(TypedDict):
     chosen: NotRequired[bool]
 
 
+class GroupLoadDict(TypedDict):
+    """The part of the requests that one plan of several serves."""
+
+    share: float
+    concurrency: int
+    throughput_tokens_per_sec: float | None
+    requests_per_sec: float
+
+
+class FleetDict(TypedDict):
+    """The estimates of a plan and its further plans together."""
+
+    concurrency: int
+    throughput_tokens_per_sec: float | None
+    requests_per_sec: float
+    groups: list[GroupLoadDict]
+    throughput_tokens_per_sec_low: NotRequired[float]
+    throughput_tokens_per_sec_high: NotRequired[float]
+
+
 class PlanDict(TypedDict):
     """A plan."""
 
@@ -99,3 +119,11 @@ class PlanDict(TypedDict):
     estimates: NotRequired[EstimatesDict]
     server: NotRequired[str]
     idle: NotRequired[list[JsonObject]]
+    further: NotRequired[list[FurtherPlanDict]]
+    fleet: NotRequired[FleetDict]
+
+
+class FurtherPlanDict(PlanDict):
+    """A plan for other devices, and why it was chosen."""
+
+    explanation: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -11,7 +12,16 @@ from engine.cel.values import ObjectValue
 
 if TYPE_CHECKING:
     from engine.base.jsontypes import Json, JsonObject
-    from engine.plan.dicts import EstimatesDict, PlanDict, SearchDict, ShardDict, StrategyDict, StrategyKind
+    from engine.plan.dicts import (
+        EstimatesDict,
+        FleetDict,
+        GroupLoadDict,
+        PlanDict,
+        SearchDict,
+        ShardDict,
+        StrategyDict,
+        StrategyKind,
+    )
     from engine.plan.search.idle import Idle
 
 
@@ -205,6 +215,78 @@ class SearchEffort:
 
 
 @record
+class Leftover:
+    """Devices that may serve requests by further plans, as far as a plan leaves them unused."""
+
+    devices: tuple[int, ...]
+    """Their positions in the inventory."""
+    alike: tuple[str, ...]
+    """The device group of each."""
+    concurrency: int
+    """Concurrent requests that the plans share."""
+    reason: str
+    """Why they stay idle where the requests are served better without them."""
+
+
+@record
+class GroupLoad:
+    """The part of the requests that one plan of several serves, and its estimates under this load."""
+
+    share: float
+    """Of all requests: the weight of the group for a load balancer."""
+    concurrency: int
+    throughput_tokens_per_sec: float | None
+    requests_per_sec: float
+
+    def to_dict(self) -> GroupLoadDict:
+        """Return the JSON form."""
+        return {
+            "share": self.share,
+            "concurrency": self.concurrency,
+            "throughput_tokens_per_sec": self.throughput_tokens_per_sec,
+            "requests_per_sec": self.requests_per_sec,
+        }
+
+
+@record
+class Fleet:
+    """The estimates of a plan and its further plans together; `groups` begins with the plan's own part."""
+
+    groups: tuple[GroupLoad, ...]
+    bounds: tuple[float, float] | None = None
+    """Lower and upper bound of the throughput."""
+
+    @property
+    def concurrency(self) -> int:
+        """Concurrent requests of all groups."""
+        return sum(group.concurrency for group in self.groups)
+
+    @property
+    def requests_per_sec(self) -> float:
+        """Finished requests per second of all groups."""
+        return math.fsum(group.requests_per_sec for group in self.groups)
+
+    @property
+    def throughput_tokens_per_sec(self) -> float | None:
+        """Output tokens per second of all groups."""
+        rates = [group.throughput_tokens_per_sec for group in self.groups]
+        known = [rate for rate in rates if rate is not None]
+        return math.fsum(known) if len(known) == len(rates) else None
+
+    def to_dict(self) -> FleetDict:
+        """Return the JSON form."""
+        result: FleetDict = {
+            "concurrency": self.concurrency,
+            "throughput_tokens_per_sec": self.throughput_tokens_per_sec,
+            "requests_per_sec": self.requests_per_sec,
+            "groups": [group.to_dict() for group in self.groups],
+        }
+        if self.bounds is not None:
+            result["throughput_tokens_per_sec_low"], result["throughput_tokens_per_sec_high"] = self.bounds
+        return result
+
+
+@record
 class Plan:
     """The placement of a model; `estimated_tokens_per_sec` is the policy's estimate for one request."""
 
@@ -222,6 +304,19 @@ class Plan:
     """The model server that it is for, by its name in the catalog `servers`."""
     idle: tuple[Idle, ...] = ()
     """The devices that it leaves idle, and why, for policies that say so."""
+    leftover: Leftover | None = None
+    """What further plans need to know, before they are made."""
+    further: tuple[Plan, ...] = ()
+    """Plans for other devices, which serve a part of the requests."""
+    fleet: Fleet | None = None
+    """The estimates of all of these plans together, if there are further ones."""
+    before: tuple[Plan, ...] = ()
+    """The groups before this one, where one of several is shown by itself."""
+
+    @property
+    def groups(self) -> tuple[Plan, ...]:
+        """This plan and the further ones."""
+        return (self, *self.further)
 
     def to_dict(self) -> PlanDict:
         """Return the JSON form."""
@@ -238,4 +333,8 @@ class Plan:
             result["server"] = self.server
         if self.idle:
             result["idle"] = [each.to_dict() for each in self.idle]
+        if self.further:
+            result["further"] = [{**each.to_dict(), "explanation": each.explanation} for each in self.further]
+        if self.fleet is not None:
+            result["fleet"] = self.fleet.to_dict()
         return result

@@ -28,6 +28,10 @@ def with_warnings(plan: Plan, inventory: Inventory | None) -> Plan:
         warnings=(*warnings, *plan.warnings),
         estimates=plan.estimates,
         explanation=plan.explanation,
+        search=plan.search,
+        server=plan.server,
+        idle=plan.idle,
+        leftover=plan.leftover,
     )
 
 

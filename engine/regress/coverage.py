@@ -70,6 +70,7 @@ class Watcher:
         self.open_rows, self.values = {}, {}
         request, _ = self.policy.prepared(request)
         decision, tries = self.evaluator.decide(request)
+        decision = self.policy.with_further(decision)
         decision = self.policy.with_remedies(decision, tries) if remedies else decision
         if decision.match_id is not None:
             self.seen.matches.add(decision.match_id)

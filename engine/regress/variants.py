@@ -12,8 +12,8 @@ from engine.decide.decision import Decision
 from engine.decide.policy import Policy
 from engine.decide.request import Request
 from engine.fastpath.artifact import image
-from engine.fastpath.generate import constant_name
 from engine.fastpath.linked import NotQuick, PolicyProgram
+from engine.fastpath.variable_code import constant_name
 from engine.plan import BuilderError
 from engine.policy.compiled import CompiledPolicy
 

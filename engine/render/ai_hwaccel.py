@@ -37,12 +37,17 @@ def to_dict(decision: Decision) -> dict[str, object]:
     """Return the plan in the terms of ai-hwaccel.
 
     Raises:
-        RenderError: There is no plan, or ai-hwaccel has no such strategy.
+        RenderError: There is no plan or more than one, or ai-hwaccel has no such strategy.
     """
     if decision.plan is None:
         raise RenderError(
             f"the ai-hwaccel format holds only plans, but the outcome is {decision.outcome}",
             hint="use --format json, which holds every outcome",
+        )
+    if decision.plan.further:
+        raise RenderError(
+            f"the ai-hwaccel format holds one plan, but the decision has {len(decision.plan.groups)}",
+            hint="use --format json, or plan one group by pinning its degrees",
         )
     return {
         "id": decision.id,

@@ -7,10 +7,19 @@ from html import escape
 
 from engine.base.printable import finished
 from engine.decide.decision import Decision
+from engine.plan import Plan
 from engine.render import Screen, Target
 from engine.render import as_svg as picture
 from engine.render.sanitize import sanitised
-from engine.render.text import headline, help_tables, plan_rows
+from engine.render.text import (
+    fleet_rows,
+    goal_rows,
+    group_rows,
+    headline,
+    help_tables,
+    plan_rows,
+    strategy_text,
+)
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -38,20 +47,33 @@ def render(decision: Decision, screen: Screen) -> str:
         "match": decision.match_id,
         "quantization": decision.quantization,
     }
-    if plan is not None:
+    if plan is not None and not plan.further:
         rows |= {name.strip(): value for name, value in plan_rows(decision, plan)}
+    groups = _groups(decision, plan) if plan is not None and plan.further else ""
     help_ = "".join(
         f"<h2>{title}</h2>{_list((row[0], ', '.join(filter(None, row[1:]))) for row in listed)}"
         for title, listed in help_tables(decision)
     )
-    warnings = "".join(f"<li>{escape(each)}</li>" for each in (plan.warnings if plan is not None else ()))
+    every = () if plan is None else dict.fromkeys(each for group in plan.groups for each in group.warnings)
+    warnings = "".join(f"<li>{escape(each)}</li>" for each in every)
     return finished(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(headline(decision))}</title>"
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>{drawn}'
-        f"{_list(rows.items())}{help_}"
+        f"{_list(rows.items())}{groups}{help_}"
         f"{f'<h2>Warnings</h2><ul>{warnings}</ul>' if warnings else ''}</body></html>\n"
     )
+
+
+def _groups(decision: Decision, plan: Plan) -> str:
+    """Return the estimates of each of several groups, and of all together."""
+    parts = []
+    for number, group in enumerate(plan.groups):
+        title = escape(f"Group {number + 1}: {strategy_text(group.strategy)}")
+        rows = ((name.strip(), value) for name, value in group_rows(decision, plan, number))
+        parts.append(f"<h2>{title}</h2>{_list(rows)}")
+    whole = (*fleet_rows(plan), *(("idle", str(each)) for each in plan.idle), *goal_rows(decision, plan))
+    return "".join([*parts, f"<h2>All groups</h2>{_list(whole)}"])
 
 
 def _list(rows: Iterable[tuple[str, str | None]]) -> str:

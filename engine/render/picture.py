@@ -23,6 +23,9 @@ _GAP, _MARGIN, _FRAME = 26, 24, 18
 _MOST = 64
 """Most devices in a diagram; more would be illegible."""
 
+_TITLE_CHARACTERS = 88
+"""Characters on a line of the title."""
+
 _MOST_LINES = 96
 """Most links that are drawn one by one; beyond that, only interconnects are listed."""
 
@@ -58,7 +61,9 @@ def svg(inventory: Inventory, headline: str, reason: str = "", plan: Plan | None
     nodes = list(dict.fromkeys(device.node for _, device in drawn)) or [None]
     width = 2 * (_MARGIN + _FRAME) + _COLUMNS * _BOX_WIDTH + (_COLUMNS - 1) * _GAP
     head = [*textwrap.wrap(reason, 110)]
-    y = float(_MARGIN + 30 + 18 * len(head) + 14)
+    titles = textwrap.wrap(headline, _TITLE_CHARACTERS) or [""]
+    below = 24 * (len(titles) - 1)
+    y = float(_MARGIN + 30 + below + 18 * len(head) + 14)
     frames: list[str] = []
     places: dict[int, _Place] = {}
     for node in nodes:
@@ -72,18 +77,15 @@ def svg(inventory: Inventory, headline: str, reason: str = "", plan: Plan | None
     body = [
         *frames,
         *_links(inventory, places),
-        *(
-            box
-            for position, device in drawn
-            for box in _box(device, places[position], plan, _shards(plan, position))
-        ),
+        *(box for position, device in drawn for box in _box(device, places[position], plan, position)),
     ]
     for line in _below(inventory, len(drawn)):
         body.append(_text(_MARGIN, y, line, "bus" if line.startswith("interconnect") else "quiet"))
         y += 18
     height = y + _MARGIN - 10
-    title = [_text(_MARGIN, _MARGIN + 18, headline, "head")]
-    title += [_text(_MARGIN, _MARGIN + 42 + 18 * number, line, "quiet") for number, line in enumerate(head)]
+    title = [_text(_MARGIN, _MARGIN + 18 + 24 * row, line, "head") for row, line in enumerate(titles)]
+    top = _MARGIN + 42 + below
+    title += [_text(_MARGIN, top + 18 * number, line, "quiet") for number, line in enumerate(head)]
     label = escape(printable(headline), quote=True)
     return finished(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:g}" width="{width}" '
@@ -102,12 +104,20 @@ def _frame(positions: Sequence[int], places: dict[int, _Place], top: float) -> f
     return 2 * _FRAME + 8 + rows * _BOX_HEIGHT + (rows - 1) * _GAP
 
 
+def _group_of(plan: Plan | None, position: int) -> Plan | None:
+    """Return the group that uses a device; the plan itself if none does."""
+    groups = () if plan is None else plan.groups
+    return next((group for group in groups if _shards(group, position)), plan)
+
+
 def _shards(plan: Plan | None, position: int) -> list[Shard]:
     return [] if plan is None else [shard for shard in plan.shards if shard.device.index == position]
 
 
-def _box(device: Device, place: _Place, plan: Plan | None, shards: Sequence[Shard]) -> Iterator[str]:
-    """Yield a device's box: memory use, name and layers."""
+def _box(device: Device, place: _Place, whole: Plan | None, position: int) -> Iterator[str]:
+    """Yield a device's box: memory use, group, replica, name and layers."""
+    plan = _group_of(whole, position)
+    shards = _shards(plan, position)
     held = sum(shard.memory_bytes for shard in shards)
     memory = device.memory_bytes
     share = min(held / memory, 1.0) if memory else float(held > 0)
@@ -118,14 +128,23 @@ def _box(device: Device, place: _Place, plan: Plan | None, shards: Sequence[Shar
         yield _rect(style, place.x, place.y, round(share * _BOX_WIDTH, 1), _BOX_HEIGHT)
     number = "" if device.device_id is None else f" {device.device_id}"
     yield _text(place.x + 10, place.y + 20, f"{device.kind}{number}")
-    if plan is not None and shards and plan.strategy.data_parallel > 1:
-        replica = f"replica {_replica(plan, shards[0])}"
-        yield _text(place.x + _BOX_WIDTH - 10, place.y + 20, replica, "quiet end")
+    if part := _part(whole, plan, shards):
+        yield _text(place.x + _BOX_WIDTH - 10, place.y + 20, part, "quiet end")
     yield _text(place.x + 10, place.y + 38, _cut(device.name or "", 27), "quiet")
     size = "memory unknown" if memory is None else format_bytes(memory)
     yield _text(place.x + 10, place.y + 60, f"{format_bytes(held)} of {size}" if held else size)
     yield _text(place.x + 10, place.y + 80, _layers(plan, shards), "quiet")
     yield "</g>"
+
+
+def _part(whole: Plan | None, plan: Plan | None, shards: Sequence[Shard]) -> str:
+    """Return the group or replica of a device, as far as there are several: `replica 2.0` of group 2."""
+    if whole is None or plan is None or not shards:
+        return ""
+    group = f"{whole.groups.index(plan) + 1}" if whole.further else ""
+    if plan.strategy.data_parallel == 1:
+        return f"group {group}" if group else ""
+    return f"replica {group}{'.' if group else ''}{_replica(plan, shards[0])}"
 
 
 def _layers(plan: Plan | None, shards: Sequence[Shard]) -> str:

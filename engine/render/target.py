@@ -93,10 +93,10 @@ def targets() -> tuple[Target, ...]:
 
 def target_names() -> tuple[str, ...]:
     """Return the names of all targets: the built-in ones, then those that installed packages offer."""
-    from importlib.metadata import entry_points  # deferred: start-up time
+    from engine.base.discovery import entries  # deferred: start-up time
 
     built_in = [target.name for target in targets()]
-    return tuple(dict.fromkeys((*built_in, *sorted(entry_points(group=ENTRY_POINTS).names))))
+    return tuple(dict.fromkeys((*built_in, *(entry.name for entry in entries(ENTRY_POINTS)))))
 
 
 def _packages() -> tuple[str, str]:

@@ -14,6 +14,7 @@ from engine.decide.remedies import Change, Remedied, Speed
 from engine.inventory import Inventory
 from engine.plan import Estimates, Plan, Shard, Strategy, device_memory
 from engine.render import Screen, Target
+from engine.render.devices import devices_text
 from engine.render.layout import Cell, Column, grid, table, wrap
 from engine.render.sanitize import sanitised
 
@@ -81,7 +82,7 @@ def headline(decision: Decision) -> str:
     if not decision.plan.shards:
         return "Nothing can be placed"
     doubt = "" if decision.feasible else " (does not fit)"
-    return strategy_text(decision.plan.strategy) + doubt
+    return " + ".join(strategy_text(plan.strategy) for plan in decision.plan.groups) + doubt
 
 
 def strategy_text(strategy: Strategy) -> str:
@@ -141,14 +142,45 @@ def _facts(decision: Decision) -> Iterator[tuple[str, str]]:
 
 
 def _plan_lines(decision: Decision, plan: Plan, width: int, paint: Paint) -> Iterator[str]:
+    if plan.further:
+        yield from _group_lines(decision, plan, width, paint)
+        return
+    yield from _shard_lines(decision, plan, width, paint)
+    rows = [("memory", _memory(decision, plan)), *plan_rows(decision, plan)]
+    rows += list(goal_rows(decision, plan))
+    yield from grid(rows, width, paint, label_width=_LABEL_WIDTH)
+    yield from _warning_lines(plan, width, paint)
+
+
+def _group_lines(decision: Decision, plan: Plan, width: int, paint: Paint) -> Iterator[str]:
+    """Yield each of several groups, then what they serve together."""
+    for number, group in enumerate(plan.groups):
+        yield ""
+        title = f"Group {number + 1}: {strategy_text(group.strategy)}"
+        yield from (paint(line, "1") for line in wrap(title, width))
+        if number:
+            facts = (("server", group.server), ("reason", group.explanation))
+            rows = [(label, value) for label, value in facts if value is not None]
+            yield from grid(rows, width, paint, label_width=_LABEL_WIDTH)
+        yield from _shard_lines(decision, group, width, paint)
+        rows = [("memory", _memory(decision, group)), *group_rows(decision, plan, number)]
+        yield from grid(rows, width, paint, label_width=_LABEL_WIDTH)
+        yield from _warning_lines(group, width, paint)
+    yield ""
+    yield paint("All groups", "1")
+    rows = [*fleet_rows(plan), *_idle_rows(plan), *goal_rows(decision, plan)]
+    yield from grid(rows, width, paint, label_width=_LABEL_WIDTH)
+
+
+def _shard_lines(decision: Decision, plan: Plan, width: int, paint: Paint) -> Iterator[str]:
     inventory = decision.request.inventory if decision.request else None
     if plan.shards:
         yield ""
         yield from table(_COLUMNS, list(_rows(plan, inventory)), width, paint)
         yield ""
-    rows = [("memory", _memory(decision, plan)), *plan_rows(decision, plan)]
-    rows += list(goal_rows(decision, plan))
-    yield from grid(rows, width, paint, label_width=_LABEL_WIDTH)
+
+
+def _warning_lines(plan: Plan, width: int, paint: Paint) -> Iterator[str]:
     for warning in plan.warnings:
         head, *rest = wrap(f"warning: {warning}", width)
         yield head.replace("warning:", paint("warning:", "1;33"), 1)
@@ -156,9 +188,13 @@ def _plan_lines(decision: Decision, plan: Plan, width: int, paint: Paint) -> Ite
 
 
 def goal_rows(decision: Decision, plan: Plan) -> Iterator[tuple[str, str]]:
-    """Yield the goals of the request with the plan's estimates, and the concurrency that was found."""
+    """Yield the goals of the request with the plan's estimates, and the concurrency that was found.
+
+    Of several groups, the longest time and the rate of all count.
+    """
     serving = {} if decision.request is None else serving_of(decision.request)
-    times = goal_times(plan.estimates)
+    groups = [goal_times(group.estimates) for group in plan.groups]
+    times = {name: max(each[name] or 0.0 for each in groups) or None for name in groups[0]}
     percentile = serving.get(PERCENTILE)
     at = "" if percentile is None else f" (p{percentile})"
     parts = []
@@ -167,11 +203,12 @@ def goal_rows(decision: Decision, plan: Plan) -> Iterator[tuple[str, str]]:
         if isinstance(limit, (int, float)) and time is not None:
             parts.append(f"{label} {_number(time)} of at most {limit:g} ms{at}")
     rate = serving.get(RATE)
-    if isinstance(rate, (int, float)) and plan.estimates is not None and plan.estimates.requests_per_sec:
-        parts.append(f"{plan.estimates.requests_per_sec:.4g} of {rate:g} requests/s")
+    served = plan.estimates if plan.fleet is None else plan.fleet
+    if isinstance(rate, (int, float)) and served is not None and served.requests_per_sec:
+        parts.append(f"{served.requests_per_sec:.4g} of {rate:g} requests/s")
     if parts:
         yield "goals", ", ".join(parts)
-    if decision.found is not None:
+    if decision.found is not None and not plan.further:
         yield "concurrency", found_words(decision.found)
 
 
@@ -188,8 +225,42 @@ def plan_rows(decision: Decision, plan: Plan) -> Iterator[tuple[str, str]]:
         yield from _estimate_rows(plan.estimates, plan.strategy.data_parallel, _concurrency(decision))
     elif plan.estimated_tokens_per_sec is not None:
         yield "estimate", f"{_number(plan.estimated_tokens_per_sec)} tok/s per request"
+    yield from _idle_rows(plan)
+
+
+def _idle_rows(plan: Plan) -> Iterator[tuple[str, str]]:
     for idle in plan.idle:
         yield "idle", str(idle)
+
+
+def group_rows(decision: Decision, plan: Plan, number: int) -> Iterator[tuple[str, str]]:
+    """Yield the estimates of one of several groups, the first of which may be for all requests."""
+    group, fleet = plan.groups[number], plan.fleet
+    if group.estimates is None or fleet is None:
+        return
+    own = fleet.groups[number].concurrency
+    asked = _concurrency(decision) if number == 0 else own
+    alone = number == 0 and asked != own
+    yield from _estimate_rows(group.estimates, group.strategy.data_parallel, asked, alone=alone)
+    if number == 0 and decision.found is not None:
+        yield "concurrency", found_words(decision.found)
+
+
+def fleet_rows(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield what several groups serve together, and the part of each."""
+    fleet = plan.fleet
+    if fleet is None:
+        return
+    if fleet.throughput_tokens_per_sec is not None:
+        bounds = "" if fleet.bounds is None else " [{} to {}]".format(*map(_number, fleet.bounds))
+        load = f"at concurrency {fleet.concurrency:,}"
+        yield "throughput", f"{_number(fleet.throughput_tokens_per_sec)} tok/s{bounds} {load}"
+    yield "rate", f"{fleet.requests_per_sec:.4g} requests/s"
+    for number, (part, group) in enumerate(zip(fleet.groups, plan.groups, strict=True), 1):
+        rate = part.throughput_tokens_per_sec
+        tokens = "" if rate is None else f", {_number(rate)} tok/s"
+        words = f"{part.share:.1%} of the requests, concurrency {part.concurrency:,}{tokens}"
+        yield f"group {number}", f"{devices_text(group)}: {words}"
 
 
 def _concurrency(decision: Decision) -> int | None:
@@ -199,7 +270,9 @@ def _concurrency(decision: Decision) -> int | None:
     return asked if isinstance(asked, int) else None
 
 
-def _estimate_rows(estimates: Estimates, replicas: int, concurrency: int | None) -> Iterator[tuple[str, str]]:
+def _estimate_rows(
+    estimates: Estimates, replicas: int, concurrency: int | None, *, alone: bool = False
+) -> Iterator[tuple[str, str]]:
     where = " per replica" if replicas > 1 else ""
     if estimates.kv_capacity_tokens is not None and estimates.kv_capacity_requests is not None:
         count = estimates.kv_capacity_requests
@@ -226,6 +299,7 @@ def _estimate_rows(estimates: Estimates, replicas: int, concurrency: int | None)
     if concurrency is None and replicas == 1:
         concurrency = estimates.concurrency
     load = "the default concurrency" if concurrency is None else f"concurrency {concurrency:,}"
+    load += ", serving all requests alone" if alone else ""
     if estimates.saturated_tokens_per_sec is not None:
         bounds = _bounds(estimates, "saturated_tokens_per_sec")
         yield "throughput", f"{_number(estimates.saturated_tokens_per_sec)} tok/s{bounds} at {load}"

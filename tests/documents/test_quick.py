@@ -35,7 +35,7 @@ for _file in sorted((TOP / "schemas").glob("*.schema.json")):
         continue
     GOOD += [(_name, example) for example in json.loads(_file.read_text()).get("examples", [])]
 for _path in sorted((TOP / "policies").rglob("*.yaml")):
-    _document = yaml.safe_load(_path.read_text())
+    _document = yaml.load(_path.read_text(), Loader=yaml.CSafeLoader)
     if re.fullmatch(r"\d+\.\d+\.\d+", _path.parent.name):
         continue  # a part of a folder, which is no document by itself
     GOOD.append((_document["kind"].lower(), _document))

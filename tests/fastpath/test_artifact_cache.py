@@ -26,6 +26,15 @@ rule:
   match:
     - output: n * 2
 """
+PATCH = """\
+apiVersion: engine/v1
+kind: CatalogPatch
+name: wide
+version: 1.0.0
+base: quantization@1
+entries:
+  int8: {bits_per_param: 16}
+"""
 ASKED = ("--input", "-", "--format", "json")
 
 
@@ -62,6 +71,25 @@ def test_the_second_time_nothing_is_compiled(
     second = run("eval", "--policy", policy, *ASKED, stdin="n: 21")
     assert first == second
     assert second.json["output"] == 42
+
+
+def test_decisions_with_and_without_a_patch_in_turns_compile_once_each(
+    run: Run, kept: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy.write_text(
+        POLICY.strip()
+        .replace("rule:", "catalogs: [quantization@1]\nrule:")
+        .replace("n * 2", "catalogs.quantization['int8'].bits_per_param * n")
+    )
+    patch = tmp_path / "site" / "patch" / "wide" / "1.0.0.yaml"
+    patch.parent.mkdir(parents=True)
+    patch.write_text(PATCH)
+    plain = ("eval", "--policy", policy, *ASKED)
+    patched = (*plain, "--policies", tmp_path / "site")
+    first = [run(*command, stdin="n: 21").ok().json["output"] for command in (plain, patched)]
+    assert first == [8 * 21, 16 * 21]
+    forbid(monkeypatch)
+    assert [run(*command, stdin="n: 21").ok().json["output"] for command in (plain, patched)] == first
 
 
 def test_without_the_cache(run: Run, kept: Path, policy: Path) -> None:

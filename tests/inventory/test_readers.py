@@ -179,22 +179,24 @@ DOCUMENT = DocumentReader(name="acme export", sources=("acme",), expected="sizes
 
 
 @pytest.fixture
-def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """A package with two readers, installed in a folder of sys.path by nothing but its files."""
+    entries = getattr(request, "param", "acme-smi = acme_readers:READER\nacme = acme_readers:DOCUMENT\n")
     folder = tmp_path / "site"
     metadata = folder / "acme_readers-1.2.dist-info"
     metadata.mkdir(parents=True)
     (folder / "acme_readers.py").write_text(ACME)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-readers\nVersion: 1.2\n")
-    (metadata / "entry_points.txt").write_text(
-        "[engine.readers]\nacme-smi = acme_readers:READER\nacme = acme_readers:DOCUMENT\n"
-    )
+    (metadata / "entry_points.txt").write_text(f"[engine.readers]\n{entries}")
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, "acme_readers", raising=False)
-    return metadata / "entry_points.txt"
 
 
-def test_plugin_reader_takes_a_text_that_no_built_in_reader_takes(acme: Path, run: Run) -> None:
+without_module = pytest.mark.parametrize("acme", ["acme-smi = acme_nowhere:READER\n"], indirect=True)
+
+
+@pytest.mark.usefixtures("acme")
+def test_plugin_reader_takes_a_text_that_no_built_in_reader_takes(run: Run) -> None:
     text = "ACME-SMI 1.0\nacme0 16 GiB\nacme1 16 GiB\n"
     for arguments in (("import", "-"), ("import", "-", "--from", "acme-smi"), ("show", "-")):
         ran = run("inventory", *arguments, "--format", "json", stdin=text)
@@ -207,18 +209,24 @@ def test_plugin_reader_takes_a_text_that_no_built_in_reader_takes(acme: Path, ru
         assert len(ran.json["devices"]) == 3
 
 
-def test_plugin_reader_that_fails_is_one_error_that_names_its_package(acme: Path, run: Run) -> None:
+@pytest.mark.usefixtures("acme")
+def test_plugin_reader_that_fails_is_one_error_that_names_its_package(run: Run) -> None:
     ran = run("inventory", "import", "-", stdin="ACME-SMI boom\n")
     assert (ran.code, ran.out) == (2, "")
     assert "engine.readers 'acme-smi' of package acme-readers 1.2 failed: ZeroDivisionError: boom" in ran.err
-    acme.write_text("[engine.readers]\nacme-smi = acme_nowhere:READER\n")
+
+
+@without_module
+@pytest.mark.usefixtures("acme")
+def test_plugin_reader_without_its_module_is_an_error_that_says_so(run: Run) -> None:
     ran = run("inventory", "import", "-", "--from", "acme-smi", stdin="x")
     assert (ran.code, ran.out) == (2, "")
     assert "ModuleNotFoundError" in ran.err
 
 
-def test_plugin_readers_are_not_loaded_for_texts_that_built_in_readers_take(acme: Path, run: Run) -> None:
-    acme.write_text("[engine.readers]\nacme-smi = acme_nowhere:READER\n")
+@without_module
+@pytest.mark.usefixtures("acme")
+def test_plugin_readers_are_not_loaded_for_texts_that_built_in_readers_take(run: Run) -> None:
     for reader in READERS.values():
         assert run("inventory", "import", "-", stdin=reader.example).code == 0
 

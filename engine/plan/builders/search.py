@@ -158,6 +158,20 @@ _RESULTS = {
         "Kinds of which devices may stay idle (`kind`), and why (`reason`); the builder says which devices.",
         required=False,
     ),
+    "further_devices": Parameter(
+        "list(int)",
+        "Positions in `devices` of those that may serve requests by further plans, as far as the plan leaves "
+        "them unused. Needs `requests_per_sec`, by which the plans share requests.",
+        required=False,
+    ),
+    "further_concurrency": Parameter(
+        "int", "Concurrent requests that further plans share with this one.", required=False, unit="request"
+    ),
+    "further_reason": Parameter(
+        "string",
+        "Why such devices stay idle where they would not help.",
+        required=False,
+    ),
 }
 
 BUILDER = Builder(

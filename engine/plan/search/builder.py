@@ -11,11 +11,11 @@ from engine.base.records import replace
 from engine.cel.values import Value
 from engine.inventory import Inventory
 from engine.plan.errors import BuilderError
-from engine.plan.plan import Estimates, Plan, SearchEffort, Shard, ShardDevice, Strategy
+from engine.plan.plan import Estimates, Leftover, Plan, SearchEffort, Shard, ShardDevice, Strategy
 from engine.plan.search.budget import CandidateBudget, Spent
 from engine.plan.search.candidates import Candidate, Limits, Replicas, mixed, mixtures, splits
 from engine.plan.search.grain import FINE, GRAINS, thin
-from engine.plan.search.idle import idle_devices
+from engine.plan.search.idle import field_of, idle_devices
 from engine.plan.search.judging import (
     ATTENTION,
     DATA,
@@ -85,6 +85,7 @@ class _Search:
     ) -> None:
         self.judging = judging
         self.devices: Sequence[Value] = arguments["devices"]
+        self.alike: Sequence[str] = arguments["alike"]
         self.kinds = find_device_groups(arguments, inventory)
         pinned = {name: f"{name.removesuffix('_parallel')}_degrees" for name in DEGREES}
         for argument in pinned.values():
@@ -321,7 +322,18 @@ class _Search:
             search=self.effort(),
             server=results.get("server"),
             idle=idle_devices(self.devices, _used(candidate), results.get("idle", ())),
+            leftover=self.leftover(results),
         )
+
+    def leftover(self, results: Mapping[str, Value]) -> Leftover | None:
+        """Return the devices of further plans; None if the policy wants none."""
+        places = results.get("further_devices", ())
+        indices = [field_of(self.devices[place], "index") for place in places]
+        if not places or None in indices:
+            return None
+        alike = tuple(self.alike[place] for place in places)
+        concurrency, reason = results.get("further_concurrency", 1), results.get("further_reason", "")
+        return Leftover(tuple(indices), alike, concurrency, reason)
 
 
 def _used(candidate: Candidate) -> set[int]:

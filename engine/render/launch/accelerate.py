@@ -15,8 +15,10 @@ from engine.inventory import Inventory
 from engine.model import Model
 from engine.render import Screen, Target
 from engine.render.launch import Launch, load_rows, prepare
+from engine.render.launch.groups import by_group
 
 
+@by_group("first")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the two arguments as YAML.
 

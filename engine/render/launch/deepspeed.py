@@ -12,8 +12,10 @@ from engine.base.errors import RenderError
 from engine.decide.decision import Decision
 from engine.render import Screen, Target
 from engine.render.launch import prepare
+from engine.render.launch.groups import by_group
 
 
+@by_group("none")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the configuration as JSON.
 

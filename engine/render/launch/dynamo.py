@@ -26,6 +26,7 @@ from engine.render.launch import (
     trtllm_serve,
     vllm,
 )
+from engine.render.launch.groups import by_group
 from engine.render.launch.objects import hub_name, object_name, provenance
 
 _SECRET = "hf-token-secret"
@@ -33,6 +34,7 @@ _SERVERS = {"sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM"}
 """Titles of servers other than vLLM."""
 
 
+@by_group("documents")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the object as YAML.
 

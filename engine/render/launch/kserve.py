@@ -14,9 +14,11 @@ from engine.decide.decision import Decision
 from engine.documents.yaml_writer import dump
 from engine.render import Screen, Target
 from engine.render.launch import Command, Launch, prepare, shell_line, vllm
+from engine.render.launch.groups import by_group
 from engine.render.launch.objects import hub_name, object_name, provenance
 
 
+@by_group("documents")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the object as YAML.
 

@@ -16,6 +16,7 @@ from engine.decide.decision import Decision
 from engine.documents.yaml_writer import dump
 from engine.render import Screen, Target
 from engine.render.launch import Group, Launch, Variable, argument_list, prepare, shell_line, vllm
+from engine.render.launch.groups import by_group
 from engine.render.launch.objects import PLACEHOLDER, object_name, provenance
 
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -26,6 +27,7 @@ _NO_IMAGE = "image-of-vllm"
 _READY = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 10}
 
 
+@by_group("documents")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the object as YAML.
 

@@ -95,6 +95,11 @@ class Launch:
     """Rows of the catalog `speculative_methods`, if the policy reads it."""
 
     @property
+    def servers_before(self) -> int:
+        """The most servers that the groups before this one run, if it is one of several."""
+        return sum(plan.strategy.data_parallel for plan in self.plan.before)
+
+    @property
     def model_source(self) -> str | None:
         """The name or path that the server loads; None if unknown.
 

@@ -1,6 +1,7 @@
 """A `llama-server` command of llama.cpp.
 
-The command lists the devices in the plan's order and splits the model in proportion to the plan's shards.
+The command lists the devices in the plan's order and splits the model by the plan's layers, or in proportion
+to the memory of its shards.
 Tensor parallel is `--split-mode tensor` from build b8738 on, b9455 for a quantized KV cache, else `row`.
 Set `GGUF` to the model's file, whose own weight types apply. If the plan lacks memory for all requests at
 their longest, they share one KV cache (`--kv-unified`).
@@ -14,8 +15,11 @@ from engine.base.errors import RenderError
 from engine.decide.decision import Decision
 from engine.render import Screen, Target
 from engine.render.launch import Command, Flag, Launch, Variable, prepare, shell_command
+from engine.render.launch.groups import by_group
+from engine.render.launch.nodes import ports
 
 
+@by_group("commands")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the command for a shell.
 
@@ -26,8 +30,9 @@ def render(decision: Decision, screen: Screen) -> str:
     if launch.nodes > 1:
         raise RenderError("llama.cpp's server runs on the devices of one machine")
     launch.require_one_replica()
+    (port,) = ports(launch, launch.groups(1))
     values = {"model": _file(launch), **_split(launch), **_cache(launch), **_speculation(launch)}
-    flags = launch.spelled(values)
+    flags = launch.spelled({**values, "port": port})
     return shell_command(Command(("llama-server",), flags, launch.environment))
 
 
@@ -109,17 +114,30 @@ def _split(launch: Launch) -> dict[str, Flag | None]:
     on_device = _on_device(launch)
     if strategy.tensor_parallel == strategy.pipeline_parallel == 1:
         return {**on_device, "split": "none"}
-    sizes = [shard.memory_bytes for shard in launch.plan.shards]
-    divisor = gcd(*sizes) or 1
     mode = "layer"
     if strategy.tensor_parallel > 1:
         mode = launch.row["split_tensor_quantized" if launch.quantizes_cache else "split_tensor"]
     return {
         **on_device,
         "split": mode,
-        "parts": ",".join(str(size // divisor) for size in sizes),
+        "parts": ",".join(map(str, _parts(launch, mode))),
         "flash": "on" if mode == "tensor" else None,
     }
+
+
+def _parts(launch: Launch, mode: str) -> list[int]:
+    """Return the part of the model on each device, in the plan's order.
+
+    By layers, llama.cpp counts the output as one more, which the last device has; so these parts give exactly
+    the plan's layers. Otherwise they are in proportion to the plan's memory.
+    """
+    layers = launch.stage_layers
+    counted = launch.model is not None and launch.model.layers == sum(layers)
+    if mode == "layer" and counted and not launch.host_layers and len(layers) == len(launch.plan.shards):
+        return [*layers[:-1], layers[-1] + 1]
+    sizes = [shard.memory_bytes for shard in launch.plan.shards]
+    divisor = gcd(*sizes) or 1
+    return [size // divisor for size in sizes]
 
 
 TARGET = Target(

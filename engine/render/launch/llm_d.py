@@ -15,11 +15,13 @@ from engine.decide.decision import Decision
 from engine.documents.yaml_writer import dump
 from engine.render import Screen, Target
 from engine.render.launch import Command, Flag, Launch, Variable, argument_list, prepare, shell_line, vllm
+from engine.render.launch.groups import by_group
 from engine.render.launch.objects import hub_name
 
 _GIB = 2**30
 
 
+@by_group("first")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the values as YAML.
 

@@ -11,8 +11,10 @@ from engine.base.errors import RenderError
 from engine.decide.decision import Decision
 from engine.render import Screen, Target
 from engine.render.launch import Command, Launch, prepare, shell_command
+from engine.render.launch.groups import by_group
 
 
+@by_group("commands")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the command for a shell.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from engine.render.launch.launch import Launch
-from engine.render.launch.placement import Group, Share
+from engine.render.launch.placement import Group, Share, nodes_of
 
 
 def merged_by_node(groups: Sequence[Group]) -> tuple[Group, ...]:
@@ -28,6 +28,9 @@ def merged_by_node(groups: Sequence[Group]) -> tuple[Group, ...]:
 def ports(launch: Launch, groups: Sequence[Group]) -> list[int | None]:
     """Return the port of each server; None for the default, which the first server on a node keeps."""
     used: Counter[str | None] = Counter()
+    for plan in launch.plan.before:
+        for node in nodes_of(plan.shards, launch.inventory):
+            used[node] += plan.strategy.data_parallel  # as many servers, or fewer
     result: list[int | None] = []
     for group in groups:
         node = group.shares[0].node

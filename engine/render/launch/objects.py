@@ -18,7 +18,9 @@ def object_name(decision: Decision, prefix: str) -> str:
     """Return a valid name of an object, from the model's."""
     model = None if decision.request is None else decision.request.model
     plain = re.sub(r"[^a-z0-9]+", "-", (model.name if model and model.name else "model").lower()).strip("-")
-    return f"{prefix}-{plain}"[:63].rstrip("-")
+    before = () if decision.plan is None else decision.plan.before
+    suffix = f"-{len(before) + 1}" if before else ""
+    return f"{prefix}-{plain}"[: 63 - len(suffix)].rstrip("-") + suffix
 
 
 def provenance(decision: Decision) -> dict[str, str | None]:

@@ -13,11 +13,13 @@ from engine.base.printable import printable
 from engine.decide.decision import Decision
 from engine.render import Screen, Target
 from engine.render.launch import Launch, prepare
+from engine.render.launch.groups import by_group
 
 _FROM = "./model.gguf"
 """Placeholder for the model's file."""
 
 
+@by_group("first")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the Modelfile.
 

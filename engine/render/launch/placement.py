@@ -75,6 +75,11 @@ def _node(shard: Shard, inventory: Inventory | None) -> str | None:
     return None if inventory is None or index is None else inventory.devices[index].node
 
 
+def nodes_of(shards: Sequence[Shard], inventory: Inventory | None) -> tuple[str | None, ...]:
+    """Return the nodes of shards, each once."""
+    return tuple(dict.fromkeys(_node(shard, inventory) for shard in shards))
+
+
 def count_nodes(shards: Sequence[Shard], inventory: Inventory | None) -> int:
     """Return the number of nodes that a plan uses."""
     if inventory is None:

@@ -13,9 +13,11 @@ from engine.decide.decision import Decision
 from engine.documents.yaml_writer import dump
 from engine.render import Screen, Target
 from engine.render.launch import Launch, prepare, vllm
+from engine.render.launch.groups import by_group
 from engine.render.launch.objects import PLACEHOLDER
 
 
+@by_group("first")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the file as YAML.
 

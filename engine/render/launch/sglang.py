@@ -16,9 +16,11 @@ from engine.base.records import replace
 from engine.decide.decision import Decision
 from engine.render import Screen, Target
 from engine.render.launch import Command, Flag, Group, Launch, Variable, prepare, shell_script
+from engine.render.launch.groups import by_group
 from engine.render.launch.nodes import comments, merged_by_node, ports
 
 
+@by_group("commands")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the commands for shells.
 
@@ -40,7 +42,8 @@ def commands(launch: Launch) -> Iterator[Command]:
             raise RenderError("SGLang runs the same number of ranks on each node")
         shared = command(launch, group)
         for position, share in enumerate(group.shares):
-            own = launch.spelled({**_node_values(launch, group, position, number), "port": port})
+            place = launch.servers_before + number
+            own = launch.spelled({**_node_values(launch, group, position, place), "port": port})
             yield replace(
                 shared,
                 flags={**shared.flags, **own},

@@ -15,11 +15,13 @@ from engine.decide.decision import Decision
 from engine.documents.yaml_writer import dump
 from engine.render import Screen, Target
 from engine.render.launch import Command, Flag, Group, Launch, Variable, prepare, shell_script
+from engine.render.launch.groups import by_group
 from engine.render.launch.nodes import comments, ports
 
 _FILE = "extra-llm-api-options.yaml"
 
 
+@by_group("commands")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the file as a here-document, and the commands for a shell.
 
@@ -28,8 +30,9 @@ def render(decision: Decision, screen: Screen) -> str:
     """
     launch = prepare(decision, "TensorRT-LLM")
     options = extra_options(launch)
-    file = f"cat > {_FILE} <<'EOF'\n{dump(options)}EOF\n" if options else ""
-    return file + shell_script(list(_commands(launch, _FILE if options else None)))
+    name = _FILE if not launch.plan.before else _FILE.replace(".", f"-{len(launch.plan.before) + 1}.")
+    file = f"cat > {name} <<'EOF'\n{dump(options)}EOF\n" if options else ""
+    return file + shell_script(list(_commands(launch, name if options else None)))
 
 
 def extra_options(launch: Launch) -> dict[str, object]:

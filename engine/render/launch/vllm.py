@@ -16,11 +16,13 @@ from engine.base.errors import RenderError
 from engine.decide.decision import Decision
 from engine.render import Screen, Target
 from engine.render.launch import Command, Flag, Flags, Group, Launch, Variable, prepare, shell_script
+from engine.render.launch.groups import by_group
 from engine.render.launch.nodes import comments, ports
 
 _HEAD = Variable("$HEAD")
 
 
+@by_group("commands")
 def render(decision: Decision, screen: Screen) -> str:
     """Return the commands for shells.
 
@@ -43,7 +45,8 @@ def commands(launch: Launch) -> Iterator[Command]:
         for position, share in enumerate(group.shares):
             lines = comments(launch, groups, number, position)
             environment = {**launch.environment_on(share), **stage_variables(launch)}
-            own = launch.spelled({**node_values(launch, group, position, number, _HEAD), "port": port})
+            place = launch.servers_before + number
+            own = launch.spelled({**node_values(launch, group, position, place, _HEAD), "port": port})
             serve = ("vllm", "serve", launch.model_argument)
             if ray is None:
                 yield Command(serve, {**shared, **own}, environment, lines)
