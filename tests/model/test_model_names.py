@@ -42,7 +42,7 @@ NAMES = {
     "deepseek-v4-flash": "deepseek-v4-flash",
     "deepseek-r1:671b": "deepseek-r1",
     "nvidia/DeepSeek-R1-0528-NVFP4": "deepseek-r1-nvfp4",
-    "Qwen/Qwen2.5-72B-Instruct-AWQ": "qwen2.5-72b",
+    "Qwen/Qwen2.5-72B-Instruct-AWQ": "qwen2.5-72b-awq",
     "Qwen/Qwen2.5-7B-Instruct-GPTQ-Int8": "qwen2.5-7b",
     "qwen2.5-coder:32b": "qwen2.5-32b",
     "Qwen/Qwen2.5-VL-7B-Instruct": "qwen2.5-vl-7b",
