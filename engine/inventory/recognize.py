@@ -225,20 +225,25 @@ def _mentions_accelerator(texts: Sequence[tuple[str, str]]) -> bool:
 
 
 def unreadable(name: str, text: str) -> DocumentError | None:
-    """Return the error for a text about accelerators that no reader recognises; None for any other text."""
+    """Return the error for a text that no reader recognises; None for an empty one."""
     lines = Lines.of(text, name).narrow()
+    words = "describe the machine in words: 8xH100-SXM"
     for number, line in enumerate(lines.lines):
         match = _ACCELERATORS.search(line) or _MAKERS.search(line)
         if match is not None and not _NONE.search(line):
             hint = _maker_hint([short_lines(plain(text))]) or _readable_hint()
-            words = "describe the machine in words: 8xH100-SXM"
             message = "this looks like the output of a tool that is not read"
             return lines.fault(message, number, match[0], hint=f"{hint}; or {words}")
-    return None
+    first = next((number for number, line in enumerate(lines.lines) if line.strip()), None)
+    if first is None:
+        return None
+    message = "this is neither an inventory nor the output of a tool that is read"
+    return lines.fault(message, first, hint=f"{_readable_hint()}; or {words}")
 
 
 _MAKERS = re.compile(
-    r"\b(?:NVIDIA|AMD/ATI|Radeon|Habana|Gaudi|Ascend|Cambricon|Moore Threads|MetaX|Hygon)\b"
+    r"\b(?:NVIDIA|AMD/ATI|Radeon|Habana|Gaudi|Ascend|Cambricon|Moore Threads|MetaX|Hygon|Iluvatar|Enflame|Biren)\b"
+    r"|\b(?:Tenstorrent|Wormhole|Blackhole|Furiosa|Rebellions|Graphcore|Cerebras|SambaNova|Kunlun)\w*\b"
     r"|\b(?:Cuda|Rocm|Tpu)Device\b|\bHL-\d{3}\b"
 )
 

@@ -6,7 +6,7 @@ Labels, allocatable resources, conditions and cordons mean what they mean in `ku
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from engine.base.jsontypes import JsonObject
 from engine.inventory.inventory import Imported
@@ -20,10 +20,10 @@ _DOMAINS = (
     r"|(?:beta|node)\.kubernetes\.io|aws\.amazon\.com|hami\.io|metax-tech\.com)"
 )
 _LABEL = re.compile(rf"(?:Labels:|Annotations:)?\s*(?P<name>{_DOMAINS}/[\w.+-]+)=(?P<value>\S*)\s*\Z")
-_RESOURCE = re.compile(rf"\s+(?P<name>{_DOMAINS}/[\w.-]+): +(?P<count>\d{{1,9}})\s*\Z")
+_RESOURCE = re.compile(rf"\s*(?P<name>{_DOMAINS}/[\w.-]+): +(?P<count>\d{{1,9}})\s*\Z")
 _NAME = re.compile(r"Name: +(?P<name>\S+)\s*\Z")
 _SECTION = re.compile(r"(?P<name>[A-Z][\w ]*):(?P<rest>.*)\Z")
-_READY = re.compile(r"\s+Ready +(?P<status>True|False|Unknown)\b")
+_READY = re.compile(r"\s*Ready +(?P<status>True|False|Unknown)\b")
 
 
 def read(text: Lines, hardware: Hardware) -> Iterator[Imported]:
@@ -34,7 +34,7 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Imported]:
     """
     nodes: list[_Node] = []
     section = ""
-    for content in text.narrow().lines:
+    for content in _dedented(text.narrow().lines):
         name, label, resource = (pattern.match(content) for pattern in (_NAME, _LABEL, _RESOURCE))
         if name is not None:
             nodes.append(_Node(name["name"]))
@@ -57,6 +57,12 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Imported]:
     if nodes:
         document: JsonObject = {"kind": "List", "items": [node.to_document() for node in nodes]}
         yield kubernetes.read(document, hardware)
+
+
+def _dedented(lines: Sequence[str]) -> list[str]:
+    """Return lines without the indentation that all of them have."""
+    indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    return [line[indent:] for line in lines]
 
 
 class _Node:

@@ -17,6 +17,7 @@ from engine.inventory.readers.llama.common import (
     KINDS,
     PORTABLE,
     SOURCES,
+    is_software,
     without_driver,
 )
 from engine.inventory.seen import Lines, Seen, SeenDevice
@@ -25,7 +26,7 @@ _HEADING = re.compile(
     r"(?:ggml_cuda_init|ggml_init_cublas): found (?P<count>\d{1,4}) (?P<backend>CUDA|ROCm|MUSA) devices?"
 )
 _DEVICE = re.compile(r"\s*Device (?P<number>\d{1,4}): (?P<rest>\S.*?)\s*\Z")
-_NAME = re.compile(r"(?P<name>.*?)(?:, (?:compute capability|gfx)\b.*|, VMM: .*)?\Z")
+_NAME = re.compile(r"(?P<name>.*?)(?:, (?:compute capability\b|gfx\w).*|, VMM: .*)?\Z")
 _VRAM = re.compile(r"VRAM: (\d{1,9}) MiB")
 _VULKAN = re.compile(r"ggml_vulkan: (?P<number>\d{1,4}) = (?P<name>.*?) \([^()]*\) \| ")
 _METAL = re.compile(
@@ -78,7 +79,7 @@ def _vulkan(text: Lines) -> Seen:
     seen = Seen(KINDS[PORTABLE], origin="llama.cpp Vulkan", portable=True)
     for line, content in enumerate(text.lines):
         match = _VULKAN.search(content)
-        if match is not None:
+        if match is not None and not is_software(match["name"]):
             seen.device(int(match["number"]), line + 1).name = without_driver(match["name"])
     return seen
 

@@ -1,7 +1,7 @@
 """List of `nvidia-smi -L`, with MIG partitions, and reports that list devices the same way.
 
-PyTorch's and vLLM's collect_env print the list below "GPU models and configuration"; people write lists like
-`GPU 0: name | 24564 MiB`. Lines that name no product (`GPU 0: 1234 MiB used`) are none of this list.
+PyTorch's and vLLM's collect_env print the list below "GPU models and configuration"; SGLang's check_env and
+OpenMMLab's put equal devices on one line, `GPU 0,1: name`; people write lists like `GPU 0: name | 24564 MiB`. Lines that name no product (`GPU 0: 1234 MiB used`) are none of this list.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from engine.inventory.reader import Priority, TextReader, Use
 from engine.inventory.readers.nvidia.common import KIND, SOURCES
 from engine.inventory.seen import Lines, Seen, SeenDevice
 
-_LISTED = re.compile(r"[-*\s]*GPU (?P<number>\d{1,5}):\**\s*(?P<rest>\S.*)\Z")
+_NUMBERS = r"\d{1,5}(?:, ?\d{1,5}|-\d{1,5})*"
+_LISTED = re.compile(rf"[-*\s]*GPU ?#?(?P<numbers>{_NUMBERS}):\**\s*(?P<rest>\S.*)\Z")
+_MOST_IN_RANGE = 1_024
 _UUID = re.compile(r"\(UUID: (?P<uuid>[\w-]+)\)?")
 _REPORTED, _DRIVER = "GPU models and configuration", "Nvidia driver version"
 _PART = re.compile(r"\s*MIG (?P<profile>\S+)\s+Device\s+\d+:\s*(?:\(UUID: (?P<uuid>[\w/-]+)\)?)?")
@@ -40,30 +42,37 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
             if part is not None and number in seen.devices:
                 _add_partition(seen, number, part, hardware, line)
             continue
-        device = _device(match, hardware, line)
-        if device is None:
-            continue
-        number = device.number
-        if number in seen.devices and device.uuid != seen.devices[number].uuid:
-            yield seen
-            seen = Seen(None)
-        seen.devices.setdefault(number, device)
-        if "NVIDIA" in (device.name or "") or device.uuid is not None:
-            seen.kind = KIND
+        for number in _numbers(match["numbers"]):
+            device = _device(number, match["rest"], hardware, line)
+            if device is None:
+                break
+            if number in seen.devices and device.uuid != seen.devices[number].uuid:
+                yield seen
+                seen = Seen(None)
+            seen.devices.setdefault(number, device)
+            if "NVIDIA" in (device.name or "") or device.uuid is not None:
+                seen.kind = KIND
     if seen.devices:
         yield seen
 
 
-def _device(match: re.Match[str], hardware: Hardware, line: int) -> SeenDevice | None:
+def _numbers(text: str) -> Iterator[int]:
+    """Yield the numbers of devices in `0`, `0,1,2` or `0-7`."""
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        yield from range(int(first), min(int(last or first), int(first) + _MOST_IN_RANGE) + 1)
+
+
+def _device(number: int, rest: str, hardware: Hardware, line: int) -> SeenDevice | None:
     """Return the device of a line; None if the line names no product."""
-    rest, uuid = match["rest"], _UUID.search(match["rest"])
+    uuid = _UUID.search(rest)
     pieces = [
         piece.strip(" *)") for piece in re.split(r"[|,;(]", rest if uuid is None else rest[: uuid.start()])
     ]
     name = pieces[0]
     if uuid is None and not _BRAND.match(name) and hardware.product(name) is None:
         return None
-    device = SeenDevice(int(match["number"]), name=name, line=line + 1)
+    device = SeenDevice(number, name=name, line=line + 1)
     device.uuid = None if uuid is None else uuid["uuid"]
     sizes: dict[str, int] = {}
     for piece in pieces[1:]:
@@ -91,14 +100,16 @@ def _listed_lines(text: Lines) -> Iterator[tuple[int, str]]:
         if not heading:
             yield line, content
             continue
-        for listed in re.split(r"(?=\bGPU \d{1,5}: )", rest.partition(_DRIVER)[0]):
+        for listed in re.split(r"(?=\bGPU \d{1,5}(?:,\d{1,5})*: )", rest.partition(_DRIVER)[0]):
             yield line, listed.strip()
 
 
 READER = TextReader(
     name="nvidia-smi -L",
     sources=(*SOURCES, "collect-env"),
-    sign=re.compile(r"GPU \d+:.*(?:UUID|NVIDIA|AMD|Tesla|Radeon|MiB)|GPU models and configuration"),
+    sign=re.compile(
+        rf"GPU ?#?{_NUMBERS}:.*(?:UUID|NVIDIA|AMD|Tesla|Radeon|MiB)|GPU models and configuration"
+    ),
     read=read,
     priority=Priority.LIST,
     hint="the list has names only; add nvidia-smi --query-gpu=index,name,memory.total --format=csv",

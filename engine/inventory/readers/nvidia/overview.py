@@ -33,6 +33,9 @@ _OTHERS = re.compile(r"\bNVITOP \d|\b(?!NVIDIA)[A-Z]{2,8}-SMI\b|\bCNMON\b")
 """Titles of tools that print rows of the same form."""
 _LOST = {"ERR!", "Unknown Error"}
 _FAILED = re.compile(r"ERR!|GPU is lost|GPU requires reset|Unknown Error")
+_UNREPORTED = re.compile(r"Not Supported|N/A *\||N/A */ *N/A|Unknown|Insufficient", re.IGNORECASE)
+"""Cells of a device of which the driver does not report the memory."""
+_PROHIBITED = re.compile(r"\bProhibited *\|")
 _BORDER = re.compile(r"[\s|+=-]*\Z")
 
 
@@ -94,9 +97,14 @@ def _describe(text: Lines, number: int, end: int, device: SeenDevice, seen: Seen
     if memory is None and below and _FAILED.search(below[0]):
         device.available = False
         seen.notes.append(f"GPU {device.number} does not answer; it is not available")
+    elif memory is None and not _UNREPORTED.search(" ".join([text.lines[number], *below[:1]])):
+        raise text.fault("a device without its memory", number, hint=CUT_OFF)
     if memory is not None:
         device.memory_bytes = int(memory["total"]) * 2**20
         device.free_bytes = max(int(memory["total"]) - int(memory["used"]), 0) * 2**20
+    if any(_PROHIBITED.search(line) for line in (text.lines[number], *below[:1])):
+        device.available = False
+        seen.notes.append(f"GPU {device.number} is in compute mode Prohibited; it is not available")
     if below[1:] and _MIG.search(below[1]):
         seen.divide(device.number)
 

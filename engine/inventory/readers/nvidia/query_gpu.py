@@ -135,6 +135,8 @@ _BARE = re.compile(r"\d{4,7}\Z")
 _UUID = re.compile(r"GPU-[\w-]{4,60}\Z")
 _ADDRESS = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]\Z")
 _BRAND = re.compile(r"(?:NVIDIA|Tesla|GeForce|Quadro|GRID|RTX|GTX|TITAN)\b")
+_LABEL = re.compile(r"[-*\s]{0,9}[A-Za-z][\w ()?]{0,40}: +(?=\S)")
+"""What a report puts before the first row: `- Accelerator: NVIDIA L4, 23034 MiB`."""
 _MOST_CELLS = 40
 
 
@@ -160,7 +162,7 @@ def _headless(text: Lines, hardware: Hardware) -> Seen | None:
         if number in seen.devices:
             raise text.fault(f"device {number} is listed twice", line)
         device = seen.device(number, line + 1)
-        device.name, device.memory_bytes = cells[at], max(sizes) * 2**20
+        device.name, device.memory_bytes = _LABEL.sub("", cells[at]), max(sizes) * 2**20
         device.uuid = next((cell for cell in cells if _UUID.match(cell)), None)
         device.address = next((cell for cell in cells if _ADDRESS.match(cell)), None)
         if len(sizes) > 1:
@@ -186,7 +188,7 @@ def _name_at(cells: list[str], hardware: Hardware) -> int | None:
     names = [
         at
         for at, cell in enumerate(cells)
-        if cell and (_BRAND.match(cell) or hardware.product(cell) is not None)
+        if cell and (_BRAND.match(_LABEL.sub("", cell)) or hardware.product(cell) is not None)
     ]
     return names[0] if len(names) == 1 else None
 
