@@ -453,7 +453,7 @@ _MAKERS = {
     "llama": "llama.cpp",
     "ollama": "Ollama",
     "pytorch": "PyTorch",
-    "portable": "OpenCL, SYCL and Vulkan",
+    "portable": "OpenCL, SYCL, Vulkan, and tables that people write",
     "bus": "The PCI bus",
     "slurm": "Slurm",
     "ray": "Ray",

@@ -148,6 +148,8 @@ def _device(seen: Seen, device: SeenDevice, hardware: Hardware, notes: list[str]
             notes.append(f"memory of '{name}' taken from catalog products")
     if row is not None and row["shared_memory"]:
         notes.append(f"'{name}' has no dedicated memory; it shares system memory")
+        if memory is None and row.get("whole_memory") and len(seen.devices) == 1:
+            memory, free = seen.numa_memory.get("size"), seen.numa_memory.get("free")
         memory = usable_memory(memory, row, notes) if device.usable_bytes is None else device.usable_bytes
         free = None if row.get("share") is not None else free
     elif memory is None:

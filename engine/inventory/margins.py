@@ -15,11 +15,13 @@ _ESCAPES = re.compile(
 
 _DATE = r"\d{4}-\d\d-\d\d[T ][0-9:.,]{8,20}(?: ?(?:Z|[+-]\d\d:?\d\d))?"
 _LEVEL = r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR)"
+_WORKER = r"\([\w= -]{0,60}\bpid=\d{1,9}\) "
 _LOG = re.compile(
-    rf"\[?(?:{_DATE}|\d{{1,4}}/\d\d/\d{{2,4}} [\d:.]{{8,15}})\]? (?:- )?(?:\[?{_LEVEL}\]?:? (?:- )?|std(?:out|err) [FP] )?"
-    rf"|(?:\([\w=, -]{{0,60}}\bpid=\d+[^()]{{0,40}}\) )?{_LEVEL} \d\d-\d\d [\d:]{{8}} \[[^\[\]]{{1,60}}\] "  # vLLM
-    r"|\([\w=, -]{0,60}\bpid=\d+[^()]{0,40}\) "  # Ray, vLLM's workers
-    r"|\[pod/[^\[\]]{1,150}\] |\[rank\d+\]:? "  # kubectl logs --prefix, torchrun
+    rf"\[?(?:{_DATE}|\d{{1,4}}/\d\d/\d{{2,4}} [\d:.]{{8,15}})\]? (?:- )?"
+    rf"(?:\[?{_LEVEL}\]?:? (?:- )?|std(?:out|err) [FP] )?"  # of Python, of containers
+    rf"|(?:{_WORKER})?{_LEVEL} \d\d-\d\d [\d:]{{8}} \[[^\[\]]{{1,60}}\] |{_WORKER}"  # of vLLM
+    r"|\d{1,4}\.\d\d\.\d{3}\.\d{3} [DIWE] "  # of llama.cpp
+    r"|\[rank\d{1,6}\]:? "  # of torchrun
 )
 """What programs put before a line of their log, and no tool before a line of its output."""
 _MARGINS = (
@@ -28,6 +30,8 @@ _MARGINS = (
     re.compile(rf"{_DATE}(?: |$)"),  # kubectl logs --timestamps
     re.compile(rf"\[?{_LEVEL}\]?:? +(?!\d\d-\d\d )|\[?\d\d:\d\d:\d\d\]? "),  # logs without a date
     re.compile(r"// ?|[*-] |REM "),  # comments and lists
+    re.compile(r"\([\w= -]{0,60}\bpid=\d{1,9}, ip=(?P<host>[\d.]{7,15})\) "),  # Ray
+    re.compile(r"\[pod/(?P<host>[^\[\]/]{1,99})/[^\[\]]{1,99}\] "),  # kubectl logs --prefix
     re.compile(rf"\[{_DATE}\] ?|\[ *\d+\.\d+\] "),  # logs, dmesg
     re.compile(r"(?P<service>[\w.-]{1,99}) +\|(?: |$)"),  # docker compose logs
     re.compile(r"(?P<host>[A-Za-z0-9][A-Za-z0-9.-]{0,99}):(?: |$)"),  # pdsh, srun -l

@@ -58,6 +58,7 @@ class Machine:
         """Set NUMA nodes by the CPUs near each device."""
         for part in self.parts:
             part.numa_cpus = part.numa_cpus or self.host.numa_cpus
+            part.numa_memory = part.numa_memory or self.host.numa_memory
             numa.place_devices(part)
 
     def _name_devices(self, kind: str, name: str) -> None:

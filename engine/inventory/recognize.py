@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from engine.base.errors import DocumentError, RequestError
 from engine.base.jsontypes import Json
@@ -151,9 +152,11 @@ def _sections(
     json_readers = [reader for reader in readers if isinstance(reader, JsonReader)]
     content = "\n".join(text.lines).strip()
     if json_readers and _JSON.match(content):
-        value = parse_json(content, text.name)
+        value: Json = None
+        with suppress(DocumentError):  # what looks like JSON may be another language's, or text
+            value = parse_json(content, text.name)
         for reader in json_readers:
-            if reader.takes(value):
+            if value is not None and reader.takes(value):
                 yield _signed(reader.read(value, hardware), reader), reader.priority
     for text_reader in readers:
         if isinstance(text_reader, TextReader):
@@ -205,6 +208,7 @@ def _read_json(value: Json, readers: Iterable[Reader], hardware: Hardware) -> Im
 
 _ACCELERATORS = re.compile(
     r"(?<![\w.])(?:nvidia|npu|rocm|amd|hl|xpu|mx|ppu|ix|hy)-smi\b(?!\w)|\bggml_"
+    r"|\b[HNX]PU (?:devices?|models?)\b|\bIs (?:XPU|NPU|HPU) available *: True"
     r"|\b(?:CUDA|ROCm|HIP|Vulkan|SYCL|MUSA|CANN)\d+:|\bGPU ?\d+:|\bGPU\[\d"
     r"|\b(?:NVIDIA|Radeon|Instinct|GeForce|Tesla|Gaudi|Ascend) [A-Z\d]|mthreads-gmi|cnmon|neuron-ls"
 )
@@ -242,8 +246,9 @@ def unreadable(name: str, text: str) -> DocumentError | None:
 
 
 _MAKERS = re.compile(
-    r"\b(?:NVIDIA|AMD/ATI|Radeon|Habana|Gaudi|Ascend|Cambricon|Moore Threads|MetaX|Hygon|Iluvatar|Enflame|Biren)\b"
-    r"|\b(?:Tenstorrent|Wormhole|Blackhole|Furiosa|Rebellions|Graphcore|Cerebras|SambaNova|Kunlun)\w*\b"
+    r"\b(?:NVIDIA|AMD/ATI|Radeon|Habana|Gaudi|Ascend|Cambricon|Moore Threads|MetaX)\b"
+    r"|\b(?:Hygon|Iluvatar|Enflame|Biren)\b"
+    r"|\b(?:Tenstorrent|Wormhole|Blackhole|Furiosa|Rebellions|Graphcore|Cerebras|SambaNova|Kunlun)\w*\b|\bDCU\b"
     r"|\b(?:Cuda|Rocm|Tpu)Device\b|\bHL-\d{3}\b"
 )
 

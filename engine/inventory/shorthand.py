@@ -75,6 +75,11 @@ def _part(part: str, hardware: Hardware, devices: list[Device], notes: list[str]
     per_node, machines = int(count or 1), int(nodes or 1)
     if not 0 < per_node * machines <= MOST_DEVICES - len(devices):
         raise RequestError(f"{part}: expected 1 to {MOST_DEVICES} devices")
+    if row["per_node"] and per_node > row["per_node"] and row["inter_node"] != row["fabric"]:
+        notes.append(
+            f"a machine usually has {row['per_node']} × {name}, not {per_node}; "
+            f"several are written {-(-per_node // row['per_node'])}x{row['per_node']}x{name}"
+        )
     for machine in range(machines):
         node = f"node{machine}" if machines > 1 else None
         for device in _numbered(row, name, devices, node, per_node):

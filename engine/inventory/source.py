@@ -86,11 +86,28 @@ def _read_text(name: str, text: str, hardware: Callable[[], Hardware]) -> Found:
             refusal = None if _is_ours_by(name, text) else unreadable(name, text)
             if refusal is None:
                 raise
+            described = _read_words(text, hardware)
+            if described is not None:
+                return described
             raise refusal from None
         captured = _read_capture(name, text, hardware)
         assert captured is not None
         return Found(captured.inventory, None, captured.notes)
     return Found(imported.inventory, document, imported.notes)
+
+
+def _read_words(text: str, hardware: Callable[[], Hardware]) -> Found | None:
+    """Return the machine that a text of one line describes in words; None if it describes none."""
+    from engine.inventory.shorthand import is_shorthand, read_shorthand  # deferred: start-up time
+
+    words = text.strip()
+    if "\n" in words or not is_shorthand(words):
+        return None
+    try:
+        imported = read_shorthand(words, hardware())
+    except RequestError:
+        return None
+    return Found(imported.inventory, None, imported.notes)
 
 
 def _read_capture(name: str, text: str, hardware: Callable[[], Hardware]) -> Imported | None:

@@ -7,12 +7,31 @@ import re
 from engine.inventory.products import Hardware
 
 _WORDS = {
-    **{"a": 1, "one": 1, "single": 1, "two": 2, "dual": 2, "pair of": 2, "a pair of": 2, "three": 3, "triple": 3},
-    **{"four": 4, "quad": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "ten": 10, "twelve": 12, "sixteen": 16},
+    "a": 1,
+    "one": 1,
+    "single": 1,
+    "two": 2,
+    "dual": 2,
+    "pair of": 2,
+    "a pair of": 2,
+    "three": 3,
+    "triple": 3,
+    "four": 4,
+    "quad": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "ten": 10,
+    "twelve": 12,
+    "sixteen": 16,
 }
 _SPOKEN = re.compile(r"\s*(?=.*[A-Za-z]|\d{3,4}\s*\Z|\d+ ?[x×*] ?\d)\w[\w×*.+,;& -]{0,200}\Z")
 _BETWEEN = re.compile(r"\s*[+,;&]\s*|\s+and\s+", re.IGNORECASE)
-_NODES = re.compile(r"(?P<nodes>\d{1,5}) ?(?:nodes?|machines?|servers?)\b(?: ?(?:of|with|each with|each|x|×))? *(?P<rest>.+)", re.IGNORECASE)
+_NODES = re.compile(
+    r"(?P<nodes>\d{1,5}) ?(?:nodes?|machines?|servers?)\b(?: ?(?:of|with|each with|each|x|×))? *(?P<rest>.+)",
+    re.IGNORECASE,
+)
 _SPELT = re.compile(
     rf"(?P<word>{'|'.join(sorted(_WORDS, key=len, reverse=True))})[ -]+(?P<rest>\S.*)\Z", re.IGNORECASE
 )
@@ -20,7 +39,8 @@ _COUNTED = re.compile(r"(?:(?P<count>\d{1,7}) ?[x×*] ?|(?P<few>\d{1,3}) +)(?P<r
 _AFTER = re.compile(r"(?P<rest>\S.*?)(?: ?[x×*] ?)(?P<count>\d{1,4})\Z", re.IGNORECASE)
 _NOUN = re.compile(r"[ -]+(?:GPUs?|cards?|accelerators?|devices?|chips?)\Z", re.IGNORECASE)
 _SIZED = re.compile(
-    r"(?P<name>\S.*?)[ -]+(?P<gib>\d{1,5}) ?(?:GB|GiB|G)(?: (?:RAM|unified|memory|unified memory))?\Z", re.IGNORECASE
+    r"(?P<name>\S.*?)[ -]+(?P<gib>\d{1,5}) ?(?:GB|GiB|G)(?: (?:RAM|unified|memory|unified memory))?\Z",
+    re.IGNORECASE,
 )
 _COMPUTER = re.compile(r"(?:Mac ?(?:Studio|Pro|mini|Book(?: Pro| Air)?)|iMac)\s+", re.IGNORECASE)
 
@@ -63,7 +83,7 @@ def _is_name(text: str, hardware: Hardware) -> bool:
 
 
 def _singular(name: str, hardware: Hardware) -> str:
-    """Return a name without what makes it a plural: `H100s`, `L4 GPUs`. An `s` may also be short for SUPER."""
+    """Return a name without what makes it a plural: `H100s`, `L4 GPUs`; an `s` may be short for SUPER."""
     for candidate in (name, _NOUN.sub("", name)):
         if _is_name(candidate, hardware):
             return candidate

@@ -1,4 +1,4 @@
-"""Text out of what carried it as a whole: JSON, notebooks, HTML, single lines with `\\n`, terminals that wrap.
+"""Text out of what carried it as a whole: JSON, notebooks, HTML, lines with `\\n`, terminals that wrap.
 
 Margins, which each line has of its own, are taken off elsewhere (`engine.inventory.margins`).
 """
@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 from engine.base.jsontypes import Json
 
-_GLYPHS = str.maketrans({**dict.fromkeys("│┃║¦｜", "|"), **dict.fromkeys("“”„", '"'), **dict.fromkeys("‘’", "'")})
+_GLYPHS = str.maketrans(
+    {**dict.fromkeys("│┃║¦｜", "|"), **dict.fromkeys("“”„", '"'), **dict.fromkeys("‘’", "'")}
+)
 """Bars and quotes as word processors and terminals draw them."""
 _BOX = re.compile(r"[╭┌╔┏├╞╰└╚┗]|│(?P<inner>[^│]*)│\s*\Z|\s*\Z")
 _TAGS = re.compile(
@@ -20,8 +22,8 @@ _TAGS = re.compile(
     re.IGNORECASE,
 )
 _BREAK = re.compile(r"<br ?/?>\n?", re.IGNORECASE)
-_ROW = re.compile(r"<tr(?: [^<>\n]{0,200})?>\s*", re.IGNORECASE)
-_CELL = re.compile(r"\s*</?t[dh](?: [^<>\n]{0,200})?>\s*", re.IGNORECASE)
+_ROW = re.compile(r"\s*<tr(?: [^<>\n]{0,200})?>(?P<cells>(?:(?!<tr)[\s\S]){0,5000}?)</tr>", re.IGNORECASE)
+_CELL = re.compile(r"<t(?P<head>[dh])(?: [^<>\n]{0,200})?>(?P<content>[^<>]{0,500})", re.IGNORECASE)
 
 
 def without_wrapping(text: str) -> str:
@@ -49,9 +51,16 @@ def _unboxed(text: str) -> str:
 
 
 def _without_tags(text: str) -> str:
-    if "<tr" in text:
-        text = re.sub(r"\|[ ]*\|", "|", _CELL.sub(" | ", _ROW.sub("\n", text).replace("</tr>", "\n")))
-    return _TAGS.sub("", _BREAK.sub("\n", text))
+    text = _TAGS.sub("", _BREAK.sub("\n", text))
+    return _ROW.sub(_row, text) if "<tr" in text else text
+
+
+def _row(match: re.Match[str]) -> str:
+    """Return a row of an HTML table as Markdown writes it."""
+    cells = list(_CELL.finditer(match["cells"]))
+    row = "\n| " + " | ".join(cell["content"].strip() for cell in cells) + " |"
+    is_header = any(cell["head"].lower() == "h" for cell in cells)
+    return f"{row}\n{'|---' * len(cells)}|" if is_header else row
 
 
 _QUOTED = re.compile(r"\s*(?P<string>\"(?:[^\"\\]|\\.)*\"),?\s*\Z")
@@ -62,7 +71,7 @@ _MOST_REAL = 3
 def _decoded(text: str) -> str:
     """Return a text without JSON around it or around each of its lines, or with line breaks for `\\n`."""
     stripped = text.strip()
-    if stripped[0] in "{[\"":
+    if stripped[0] in '{["':
         carried = _logged(text)
         if carried is not None:
             return carried

@@ -1,7 +1,7 @@
 """Overview that `amd-smi` prints without arguments: names, used and total memory.
 
-A card that is divided (`CPX`, `DPX`, …) is listed once for each of its parts, which are devices of their own: slower
-than the product, and with a share of its memory.
+A card that is divided (`CPX`, `DPX`, …) is listed once for each of its parts, which are devices of their own:
+slower than the product, and with a share of its memory.
 """
 
 from __future__ import annotations

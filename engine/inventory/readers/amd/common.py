@@ -50,6 +50,10 @@ def note_part(device: SeenDevice, mode: str, seen: Seen, hardware: Hardware) -> 
     return True
 
 
+PARTS = {"DPX": 2, "TPX": 3, "QPX": 4}
+"""Parts of a card by its mode; CPX has one for each of its dies."""
+
+
 _BRACKETS = re.compile(r"\[(?P<name>[^\[\]]+)\]\s*\Z")
 
 

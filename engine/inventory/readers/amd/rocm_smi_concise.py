@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from engine.inventory.products import Hardware
 from engine.inventory.reader import Priority, TextReader
-from engine.inventory.readers.amd.common import KIND, SOURCES, note_part, product_of_id
+from engine.inventory.readers.amd.common import KIND, PARTS, SOURCES, note_part, product_of_id
 from engine.inventory.seen import Lines, Seen
 
 _TITLE = re.compile(r"=+ Concise Info =+")
@@ -58,7 +58,10 @@ def _add(seen: Seen, content: str, below: str, line: int, hardware: Hardware) ->
         device.name = f"AMD device {match['id'].lower()}"
     mode = _MODE.search(content)
     if mode is not None and note_part(device, mode["mode"], seen, hardware):
-        device.memory_bytes = None
+        # The tool prints the memory of the whole card for each of its parts.
+        parts = PARTS.get(mode["mode"])
+        whole_memory = product_of_id(match["id"], hardware)[1]
+        device.memory_bytes = None if parts is None or whole_memory is None else whole_memory // parts
         return
     if device.memory_bytes is not None and match["used"] != "0":
         device.free_bytes = device.memory_bytes * (100 - min(int(match["used"]), 100)) // 100

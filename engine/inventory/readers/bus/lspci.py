@@ -33,23 +33,26 @@ _KINDS = {"NVIDIA": "CudaGpu", "Advanced Micro Devices": "RocmGpu", "Habana": "G
 def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
     """Yield the accelerators of each kind, numbered in the order of the bus."""
     parts: dict[str, Seen] = {}
-    device: SeenDevice | None = None
+    seen, device = Seen(None), SeenDevice(0)
+    described = False
     for line, content in enumerate(text.narrow().lines):
         match = _DEVICE.match(content)
         if match is None:
-            if device is not None and _PASSED.match(content):
+            if described and _PASSED.match(content):
                 device.available = False
-                seen.notes.append(f"device {device.number} is passed to a virtual machine; it is not available")
-            if content[:1].strip():
-                device = None
+                seen.notes.append(
+                    f"device {device.number} is passed to a virtual machine; it is not available"
+                )
+            described = described and not content[:1].strip()
             continue
-        device = None
+        described = False
         kind, name = _identify(match["text"], hardware)
         if kind is None:
             continue
         seen = parts.setdefault(kind, Seen(kind))
         device = seen.device(len(seen.devices), line + 1)
         device.name = name
+        described = True
     yield from parts.values()
 
 

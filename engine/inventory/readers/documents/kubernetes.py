@@ -253,7 +253,8 @@ def _counts(node: _Node, hardware: Hardware, notes: list[str]) -> dict[str, tupl
     if label and not parts and _NVIDIA not in node.allocatable and not counts:
         if label > _MOST:
             raise RequestError(f"node {node.name}: {_COUNT} is {label}, more than {_MOST} devices")
-        notes.append(f"node {node.name} allocates no {_NVIDIA}; its label counts {label}, as with DRA")
+        whose = "the node" if node.name is None else f"node {node.name}"
+        notes.append(f"{whose} allocates no {_NVIDIA}; its label counts {label}, as with DRA")
         counts[_resources(hardware)[_NVIDIA]] = (_NVIDIA, label)
     return counts
 

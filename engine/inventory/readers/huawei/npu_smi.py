@@ -20,7 +20,7 @@ _CHIP = re.compile(
 )
 _USAGE = re.compile(r"(\d{1,9})\s*/\s*(\d{1,9})")
 _UNMARKED = "Ascend910"
-"""Name that drivers print for the chips of Atlas A3 cards, whose chips have a number of their own (Phy-ID)."""
+"""Name that drivers print for the chips of Atlas A3 cards, which have a number of their own (Phy-ID)."""
 _USABLE = {"OK", "Warning", "Alarm"}
 _CUT_OFF = "the output is cut off; paste all of npu-smi info"
 

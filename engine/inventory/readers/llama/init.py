@@ -28,7 +28,9 @@ _HEADING = re.compile(
 _DEVICE = re.compile(r"\s*Device (?P<number>\d{1,4}): (?P<rest>\S.*?)\s*\Z")
 _NAME = re.compile(r"(?P<name>.*?)(?:, (?:compute capability\b|gfx\w).*|, VMM: .*)?\Z")
 _VRAM = re.compile(r"VRAM: (\d{1,9}) MiB")
-_VULKAN = re.compile(r"ggml_vulkan: (?P<number>\d{1,4}) = (?P<name>.*?) \([^()]*\) \| ")
+_VULKAN = re.compile(
+    r"(?:ggml_vulkan: (?P<number>\d{1,4}) = |\s*Vulkan(?P<older>\d{1,4}): )(?P<name>.*?) \([^()]*\) \| uma: "
+)
 _METAL = re.compile(
     r"ggml_metal_init: found device: (?P<name>Apple \S.*?)\s*\Z"
     r"|ggml_metal_(?:device_)?init: GPU name: +(?:MTL\d+ \()?(?P<gpu>Apple [^()]+?)\)?\.?\s*\Z"
@@ -80,7 +82,8 @@ def _vulkan(text: Lines) -> Seen:
     for line, content in enumerate(text.lines):
         match = _VULKAN.search(content)
         if match is not None and not is_software(match["name"]):
-            seen.device(int(match["number"]), line + 1).name = without_driver(match["name"])
+            number = int(match["number"] or match["older"])
+            seen.device(number, line + 1).name = without_driver(match["name"])
     return seen
 
 
@@ -120,7 +123,8 @@ READER = TextReader(
     name="llama.cpp start-up log",
     sources=SOURCES,
     sign=re.compile(
-        r"(?:ggml_cuda_init|ggml_init_cublas): found \d|ggml_vulkan: \d+ = |ggml_metal_(?:device_)?init: "
+        r"(?:ggml_cuda_init|ggml_init_cublas): found \d|ggml_vulkan: \d+ = |Vulkan\d+: .* \| uma: "
+        r"|ggml_metal_(?:device_)?init: "
         r"|\[(?:level_zero|opencl):gpu:\d+\]\|"
     ),
     read=read,

@@ -1,7 +1,8 @@
 """List of `nvidia-smi -L`, with MIG partitions, and reports that list devices the same way.
 
 PyTorch's and vLLM's collect_env print the list below "GPU models and configuration"; SGLang's check_env and
-OpenMMLab's put equal devices on one line, `GPU 0,1: name`; people write lists like `GPU 0: name | 24564 MiB`. Lines that name no product (`GPU 0: 1234 MiB used`) are none of this list.
+OpenMMLab's put equal devices on one line, `GPU 0,1: name`; people write lists like `GPU 0: name | 24564 MiB`.
+Lines that name no product (`GPU 0: 1234 MiB used`) are none of this list.
 """
 
 from __future__ import annotations
@@ -18,9 +19,17 @@ from engine.inventory.seen import Lines, Seen, SeenDevice
 _NUMBERS = r"\d{1,5}(?:, ?\d{1,5}|-\d{1,5})*"
 _LISTED = re.compile(rf"[-*\s]*GPU ?#?(?P<numbers>{_NUMBERS}):\**\s*(?P<rest>\S.*)\Z")
 _MOST_IN_RANGE = 1_024
+_KINDS = {"Intel": "IntelOneApi", "AMD ": "RocmGpu", "Radeon": "RocmGpu", "GeForce": KIND}
+"""Kinds of devices by a word of their names, for products that the catalog lacks."""
+_LOST = re.compile(
+    r"Unable to determine the device handle for gpu *(?P<address>[0-9A-Fa-f:.]+\d)", re.IGNORECASE
+)
 _UUID = re.compile(r"\(UUID: (?P<uuid>[\w-]+)\)?")
 _REPORTED, _DRIVER = "GPU models and configuration", "Nvidia driver version"
 _PART = re.compile(r"\s*MIG (?P<profile>\S+)\s+Device\s+\d+:\s*(?:\(UUID: (?P<uuid>[\w/-]+)\)?)?")
+_BETWEEN = re.compile(r"[|,;]|\((?!R\)|TM\)|Pascal\))")
+"""Marks between what a line says of a device; `(TM)` is part of a name."""
+_UNMATCHED = re.compile(r"(?<=^)([^()]*)\)\Z")
 _BRAND = re.compile(
     r"(?:NVIDIA|AMD|Intel|Tesla|Quadro|GeForce|Radeon|GRID|RTX|GTX|TITAN|Instinct)\b", re.IGNORECASE
 )
@@ -42,8 +51,9 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
             if part is not None and number in seen.devices:
                 _add_partition(seen, number, part, hardware, line)
             continue
+        rest = match["rest"]
         for number in _numbers(match["numbers"]):
-            device = _device(number, match["rest"], hardware, line)
+            device = _device(number, rest, hardware, line)
             if device is None:
                 break
             if number in seen.devices and device.uuid != seen.devices[number].uuid:
@@ -52,7 +62,12 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
             seen.devices.setdefault(number, device)
             if "NVIDIA" in (device.name or "") or device.uuid is not None:
                 seen.kind = KIND
+            seen.kind = seen.kind or next((kind for word, kind in _KINDS.items() if word in rest), None)
     if seen.devices:
+        for content in text.narrow().lines:
+            lost = _LOST.search(content)
+            if lost is not None:
+                seen.notes.append(f"nvidia-smi lost the GPU at {lost['address']}, which may be one of these")
         yield seen
 
 
@@ -66,9 +81,8 @@ def _numbers(text: str) -> Iterator[int]:
 def _device(number: int, rest: str, hardware: Hardware, line: int) -> SeenDevice | None:
     """Return the device of a line; None if the line names no product."""
     uuid = _UUID.search(rest)
-    pieces = [
-        piece.strip(" *)") for piece in re.split(r"[|,;(]", rest if uuid is None else rest[: uuid.start()])
-    ]
+    listed = rest if uuid is None else rest[: uuid.start()]
+    pieces = [_UNMATCHED.sub(r"\1", piece.strip(" *")) for piece in _BETWEEN.split(listed)]
     name = pieces[0]
     if uuid is None and not _BRAND.match(name) and hardware.product(name) is None:
         return None
@@ -108,7 +122,8 @@ READER = TextReader(
     name="nvidia-smi -L",
     sources=(*SOURCES, "collect-env"),
     sign=re.compile(
-        rf"GPU ?#?{_NUMBERS}:.*(?:UUID|NVIDIA|AMD|Tesla|Radeon|MiB)|GPU models and configuration"
+        rf"GPU ?#?{_NUMBERS}:.*(?:UUID|NVIDIA|AMD|Tesla|Radeon|Intel|GeForce|[RG]TX|MiB)"
+        r"|GPU models and configuration"
     ),
     read=read,
     priority=Priority.LIST,

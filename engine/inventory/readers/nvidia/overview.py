@@ -31,6 +31,9 @@ _PART = re.compile(
 )
 _OTHERS = re.compile(r"\bNVITOP \d|\b(?!NVIDIA)[A-Z]{2,8}-SMI\b|\bCNMON\b")
 """Titles of tools that print rows of the same form."""
+_HANDLE = re.compile(
+    r"Unable to determine the device handle for gpu *(?P<address>[0-9a-f:]+\.\d)", re.IGNORECASE
+)
 _LOST = {"ERR!", "Unknown Error"}
 _FAILED = re.compile(r"ERR!|GPU is lost|GPU requires reset|Unknown Error")
 _UNREPORTED = re.compile(r"Not Supported|N/A *\||N/A */ *N/A|Unknown|Insufficient", re.IGNORECASE)
@@ -53,8 +56,14 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
     if first is not None and (not starts or first < starts[0]):
         starts.insert(0, first - 1)
     ends = [*starts, len(text.lines)][1:]
+    lost = [match["address"].casefold() for line in text.lines if (match := _HANDLE.search(line))]
     for start, end in zip(starts, ends, strict=True):
-        yield _overview(text, start, end)
+        seen = _overview(text, start, end)
+        for device in seen.devices.values():
+            if any((device.address or "").casefold().endswith(address) for address in lost):
+                device.available = False
+                seen.notes.append(f"GPU {device.number} does not answer; it is not available")
+        yield seen
 
 
 def _overview(text: Lines, start: int, end: int) -> Seen:
@@ -147,6 +156,21 @@ READER = TextReader(
             re.compile(r"NVIDIA-SMI has failed|No devices were found|Failed to initialize NVML"),
             "nvidia-smi found no device",
             "check that the driver is loaded; a container needs docker run --gpus all",
+        ),
+        Excuse(
+            re.compile(r"Unable to determine the device handle for GPU\S*"),
+            "nvidia-smi lost a GPU and lists none",
+            "restart the machine, then paste nvidia-smi again",
+        ),
+        Excuse(
+            re.compile(r"could not select device driver \S* with capabilities: \[\[gpu"),
+            "Docker has no driver for GPUs, and the container did not start",
+            "install the NVIDIA Container Toolkit, or paste nvidia-smi of the host",
+        ),
+        Excuse(
+            re.compile(r"\| *(?!NVIDIA-|AMD-|HL-|MX-)[A-Z]{2,8}-SMI\b"),
+            "this table is of another maker's tool, which is not read",
+            "describe the machine in words: 8xH100-SXM",
         ),
     ),
 )
