@@ -480,7 +480,8 @@ _WORDS = """
 Words describe a machine: `8xH100-SXM`, `2x8xH200-SXM` (nodes × devices), `v5p-8` (a TPU slice, by cores),
 `2xGaudi3+8xL40S`. Types of clouds' machines and names of systems are words, too: `p5.48xlarge`,
 `2x DGX H100`, `GB200 NVL72`. So is what people say: `H100 x8`, `two RTX 3090s`, `2 nodes of 8 H100`,
-`M4 Max 128GB`, `8xH100, 4xA100`. A word with several meanings is refused: `HGX H100` is a board of four or eight.
+`M4 Max 128GB`, `8xH100, 4xA100`.
+A word with several meanings is refused: `HGX H100` is a board of four or eight.
 
 | type | devices | network between machines |
 |---|---|---|"""

@@ -25,6 +25,10 @@ _LOG = re.compile(
 )
 """What programs put before a line of their log, and no tool before a line of its output."""
 _MARGINS = (
+    re.compile(  # the journal, with months in any language
+        rf"(?:[^\W\d_]{{2,5}}\.? [ \d]\d [\d:]{{8}}|{_DATE}) "
+        r"(?P<host>[\w.-]{1,99}) [\w./-]{1,99}(?:\[\d+\])?:(?: |$)"
+    ),
     _LOG,
     re.compile(r"> ?"),  # quoted, as in a mail or an issue
     re.compile(rf"{_DATE}(?: |$)"),  # kubectl logs --timestamps
@@ -37,7 +41,6 @@ _MARGINS = (
     re.compile(r"(?P<host>[A-Za-z0-9][A-Za-z0-9.-]{0,99}):(?: |$)"),  # pdsh, srun -l
     re.compile(r"\[(?P<host>\d+,\d+)\]<std(?:out|err)>: ?"),  # mpirun --tag-output
     re.compile(r"\[(?P<host>[\w.-]{1,99})\] (?:out: )?"),  # fabric, parallel-ssh
-    re.compile(r"[A-Z][a-z]{2} [ \d]\d [\d:]{8} (?P<host>[\w.-]{1,99}) [\w./-]{1,99}(?:\[\d+\])?:(?: |$)"),
     re.compile(r"# ?"),  # a comment in a script
     re.compile(r"\+"),  # a line that a diff adds
 )

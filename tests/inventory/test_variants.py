@@ -182,8 +182,12 @@ LONG = 100_000
         "\tGPU0\tCPU Affinity\nGPU0\tX\t" + "0-99999," * 5_000 + "\nNUMA node0 CPU(s): 0",
         "LINK TYPE TABLE:\n" * 20_000,
         "\n" * LONG,
+        "\\n" * LONG,
+        '"a\\n",\n' * LONG,
+        "<tr><td>" * LONG,
+        "│ a │\n" * LONG,
     ],
-    ids=range(10),
+    ids=range(14),
 )
 def test_long_lines_are_read_in_no_time(text: str) -> None:
     """Patterns that look for words take as long as the square of a line: here that would be minutes."""

@@ -21,13 +21,14 @@ _DOMAINS = (
 )
 _LABEL = re.compile(rf"(?:Labels:|Annotations:)?\s*(?P<name>{_DOMAINS}/[\w.+-]+)=(?P<value>\S*)\s*\Z")
 _WRITTEN = re.compile(
-    rf"\s*\"?(?P<name>{_DOMAINS}/(?:(?:gpu|mig|cuda)[\w-]*\.[\w.+-]+|gke-[\w-]+|instance-type))\"?: +"
+    rf"\s*\"?(?P<name>{_DOMAINS}/(?:(?:gpu|mig|cuda)\.(?!shared\b)[\w.-]+|mig-\d+g\.\d+gb[\w+]*\.[a-z][\w.-]*"
+    r"|gke-[\w-]+|instance-type))\"?: +"
     r"\"?(?P<value>[^\s\",]+)\"?,?\s*\Z"
 )
 """A label as YAML or JSON writes it, in part of a document."""
 _RESOURCE = re.compile(rf"\s*\"?(?P<name>{_DOMAINS}/[\w.-]+)\"?: +\"?(?P<count>\d{{1,9}})\"?,?\s*\Z")
 _WORKLOAD = re.compile(
-    r"^\s*\"?(?:nodeSelector|limits|requests|containers|matchExpressions)\"?:", re.MULTILINE
+    r"^[ \t]*\"?(?:nodeSelector|limits|requests|containers|matchExpressions)\"?:", re.MULTILINE
 )
 """Fields of what asks for devices, which its text does not describe."""
 _NAME = re.compile(r"Name: +(?P<name>\S+)\s*\Z")

@@ -14,9 +14,11 @@ from engine.inventory.products import Hardware
 from engine.inventory.reader import Priority, TextReader
 from engine.inventory.seen import Lines, Seen
 
-_LSCPU = re.compile(r"\s*NUMA node(?P<node>\d+) CPU\(s\):[ \t]*(?P<cpus>\S*)\s*\Z")
+_LSCPU = re.compile(
+    r"\s*NUMA[ -](?:node|Knoten|节点)(?P<node>\d+) CPU(?:\(s\))?[:：][ \t]*(?P<cpus>\S*)\s*\Z"
+)
 _NUMACTL = re.compile(r"\s*node (?P<node>\d+) cpus:(?P<cpus>[\d ]*)\Z")
-_FREE = re.compile(r"\s*Mem: +(?P<size>\d\S*)(?: +\S+){4} +(?P<free>\d\S*)\s*\Z")
+_FREE = re.compile(r"\s*(?:Mem|Speicher|内存)[:：] *(?P<size>\d\S*)(?: +\S+){4} +(?P<free>\d\S*)\s*\Z")
 _MEMINFO = re.compile(r"\s*Mem(?P<what>Total|Available): +(?P<kib>\d{1,12}) kB\s*\Z")
 _READABLE = re.compile(r"\d+(?:\.\d+)?[MGT]i?\Z")
 _FEWEST_KIB = 2_000_000
@@ -64,7 +66,10 @@ def _amount(text: str) -> int | None:
 READER = TextReader(
     name="lscpu",
     sources=(),
-    sign=re.compile(r"^[ \t]*NUMA node\(s\):|^[ \t]*node \d+ cpus:|^[ \t]*Mem(?:Total)?: +\d", re.MULTILINE),
+    sign=re.compile(
+        r"^[ \t]*NUMA(?: node\(s\)|-Knoten| 节点)[:：]|^[ \t]*node \d+ cpus:|^[ \t]*Mem(?:Total)?: +\d",
+        re.MULTILINE,
+    ),
     read=read,
     priority=Priority.HOST,
     hint="lscpu lists the CPUs of each NUMA node; the accelerators need their own tool",

@@ -90,6 +90,9 @@ def _overview(text: Lines, start: int, end: int) -> Seen:
             else:
                 device.name = match["name"]
                 _describe(text, number, end, device, seen)
+    if not seen.devices and any("vGPU ID" in line for line in text.lines[max(start, 0) : end]):
+        hint = "paste the output of nvidia-smi, of the host or of a virtual machine"
+        raise text.fault("nvidia-smi vgpu lists the virtual machines of a host", max(start, 0), hint=hint)
     if not seen.devices:
         raise text.fault("nvidia-smi's overview without a device", max(start, 0), hint=CUT_OFF)
     return seen
