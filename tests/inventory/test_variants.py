@@ -183,9 +183,9 @@ LONG = 100_000
         "LINK TYPE TABLE:\n" * 20_000,
         "\n" * LONG,
         "\\n" * LONG,
-        '"a\\n",\n' * LONG,
-        "<tr><td>" * LONG,
-        "│ a │\n" * LONG,
+        '"a\\n",\n' * 10_000,
+        "<tr><td>" * 10_000,
+        "│ a │\n" * 10_000,
     ],
     ids=range(14),
 )
