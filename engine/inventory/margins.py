@@ -26,9 +26,9 @@ _LOG = re.compile(
 """What programs put before a line of their log, and no tool before a line of its output."""
 _MARGINS = (
     re.compile(  # the journal, with months in any language
-        rf"(?:[^\W\d_]{{2,5}}\.? [ \d]\d [\d:]{{8}}|{_DATE}) "
-        r"(?P<host>[\w.-]{1,99}) [\w./-]{1,99}(?:\[\d+\])?:(?: |$)"
+        r"[^\W\d_]{2,5}\.? [ \d]\d [\d:]{8} (?P<host>[\w.-]{1,99}) [\w./-]{1,99}(?:\[\d+\])?:(?: |$)"
     ),
+    re.compile(rf"{_DATE} (?P<host>[\w.-]{{1,99}}) [\w./-]{{1,99}}\[\d+\]:(?: |$)"),
     _LOG,
     re.compile(r"> ?"),  # quoted, as in a mail or an issue
     re.compile(rf"{_DATE}(?: |$)"),  # kubectl logs --timestamps

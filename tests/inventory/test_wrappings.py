@@ -80,6 +80,7 @@ WRAPPED: dict[str, Callable[[str], str]] = {
     ),
     "numbered": numbered,
     "level": before("2025-01-01 10:00:00,123 - INFO - "),
+    "date": before("2025-01-01 10:00:00 "),
     "vLLM": before("(EngineCore pid=12) INFO 01-01 10:00:00 [env.py:33] "),
     "Ray": before("(Worker pid=12, ip=10.0.0.3) "),
     "container": before("2025-01-01T10:00:00.123456789Z stdout F "),
