@@ -22,7 +22,9 @@ _TAGS = re.compile(
     re.IGNORECASE,
 )
 _BREAK = re.compile(r"<br ?/?>\n?", re.IGNORECASE)
-_ROW = re.compile(r"<tr(?: [^<>\n]{0,200})?>(?P<cells>(?:(?!<tr)[\s\S]){0,5000}?)</tr>", re.IGNORECASE)
+_ROW = re.compile(
+    r"\n?[ \t]{0,20}<tr(?: [^<>\n]{0,200})?>(?P<cells>(?:(?!<tr)[\s\S]){0,5000}?)</tr>", re.IGNORECASE
+)
 _CELL = re.compile(r"<t(?P<head>[dh])(?: [^<>\n]{0,200})?>(?P<content>[^<>]{0,500})", re.IGNORECASE)
 
 
