@@ -217,6 +217,8 @@ def _raised_at(error: BaseException) -> str:
 
 
 _MANY_OPTIONS = 300
+_FEW_OPTIONS = 12
+"""Options that a hint lists one and all."""
 
 
 def near(name: str, options: Iterable[str]) -> str | None:
@@ -225,6 +227,7 @@ def near(name: str, options: Iterable[str]) -> str | None:
     from itertools import islice
 
     known = sorted(set(options))
+    few = len(known) <= _FEW_OPTIONS
     if len(known) > _MANY_OPTIONS:  # comparing takes 10 µs each, and there may be many to report
         alike = (each for each in known if abs(len(each) - len(name)) < 3 and each[:1] == name[:1])
         known = list(islice(alike, _MANY_OPTIONS))
@@ -234,7 +237,7 @@ def near(name: str, options: Iterable[str]) -> str | None:
         close = [folded[match] for match in difflib.get_close_matches(name.casefold(), list(folded), n=2)]
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"
-    if 0 < len(known) <= 12:
+    if known and few:
         return "known: " + ", ".join(known)
     return None
 

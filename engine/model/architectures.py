@@ -124,6 +124,11 @@ class Architecture:
     speculative_copies: bool
     mtp: str | None
     experts_optional: bool
+    least_experts: int
+    word_flags: Mapping[str, str]
+    gate_flag: str | None
+    latent_flag: str | None
+    masked: str | None
     hash_layers: str | None
     encoder: str | None
     defaults_of: str | None
