@@ -221,8 +221,8 @@ _FEW_OPTIONS = 12
 """Options that a hint lists one and all."""
 
 
-def near(name: str, options: Iterable[str]) -> str | None:
-    """A hint that names the options nearest to `name`, or all of them where they are few."""
+def near(name: str, options: Iterable[str], *, cutoff: float = 0.6, listing: bool = True) -> str | None:
+    """A hint that names the options nearest to `name`, or all of them where they are few, with `listing`."""
     import difflib
     from itertools import islice
 
@@ -231,13 +231,16 @@ def near(name: str, options: Iterable[str]) -> str | None:
     if len(known) > _MANY_OPTIONS:  # comparing takes 10 µs each, and there may be many to report
         alike = (each for each in known if abs(len(each) - len(name)) < 3 and each[:1] == name[:1])
         known = list(islice(alike, _MANY_OPTIONS))
-    close = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
+    close = difflib.get_close_matches(name, known, n=2, cutoff=cutoff)
     if not close:
         folded = {option.casefold(): option for option in known}
-        close = [folded[match] for match in difflib.get_close_matches(name.casefold(), list(folded), n=2)]
+        close = [
+            folded[match]
+            for match in difflib.get_close_matches(name.casefold(), list(folded), n=2, cutoff=cutoff)
+        ]
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"
-    if known and few:
+    if known and few and listing:
         return "known: " + ", ".join(known)
     return None
 

@@ -19,7 +19,7 @@ from engine.model.legacy import average_window
 from engine.model.model import Model, Storage
 from engine.model.storage import bits_of, read_storage
 from engine.model.towers import tower_pieces
-from engine.model.usual import counted_as, interval, usual_decoder
+from engine.model.usual import counted_as, interval, unusual, usual_decoder
 
 TYPES = "quantization@3"
 """Catalog of storage types; versions before 3 do not say what bits consist of."""
@@ -63,6 +63,8 @@ class _Reader:
         self.outer_class = _class_of(value, path)
         self.text, self.inside, self.inner = self._text()
         """Fields of the text part around and in its section; its path; the section itself."""
+        self.defaults: dict[str, Json] = {}
+        """Defaults of a family that the catalog does not have."""
         self.model_types = [
             kind for kind in (self.inner.get("model_type"), value.get("model_type")) if isinstance(kind, str)
         ]
@@ -127,9 +129,10 @@ class _Reader:
         exact = [f"{kind}:{name}" for kind in self.model_types for name in classes if name]
         stems = [f"{stem}ForCausalLM" for name in classes if name and (stem := self._stem(name))]
         # A multimodal class may hold text models of several families, so their section decides first.
-        section = [inner_class, self.inner.get("model_type")] if within else []
         families = {kind: name for name, row in known.rows.items() for kind in row["model_types"]}
         further = [families.get(kind) for kind in self.model_types]
+        inner_type = self.inner.get("model_type")
+        section = [inner_class, inner_type, families.get(str(inner_type))] if within else []
         entry = find_entry(known, *exact, *section, *classes, *self.model_types, *further, *stems)
         if entry is None and not any(classes) and not self.model_types:
             raise RequestError("architectures: expected a list of names", path=(*self.path, "architectures"))
@@ -199,11 +202,14 @@ class _Reader:
         hint = "use the weights (.safetensors, .gguf), or set the parameter count with --params"
         row = usual_decoder(self.text, self.catalogs)
         if row is None:
+            odd = unusual(self.text, self.catalogs)
+            hint = f"no usual decoder has {odd}; {hint}" if odd is not None else hint
             raise RequestError(
                 f"unknown architecture '{label}': its parameters cannot be counted",
                 path=place,
                 hint=_alike(label, [*known.rows, *known.aliases]) or hint,
             )
+        self.defaults["tie_word_embeddings"] = row["tied"]
         note = f"unknown architecture '{label}': counted as a usual decoder; {interval(row)}"
         return counted_as(row, self.catalogs), (note,)
 
@@ -218,7 +224,7 @@ class _Reader:
             names = dict(source["names"])
         if not own:
             defaults = {name: value for name, value in defaults.items() if name not in self._sizes()}
-        defaults |= architecture.defaults
+        defaults |= {**architecture.defaults, **self.defaults}
         names |= architecture.names
         text = dict(self.text)
         for flag, condition in architecture.word_flags.items():
@@ -259,8 +265,7 @@ class _Reader:
             found = rows.get(name)
             if found is not None and ("num_hidden_layers" in found["numbers"] or found["names"]):
                 return found, True
-        known = {entry, *row["model_types"]}
-        own = not self.model_types or any(kind in known for kind in self.model_types)
+        own = not self.model_types or entry in self.model_types
         other = row["defaults_of"]
         return rows.get(entry if other is None else other), own and other is None
 
@@ -291,7 +296,11 @@ class _Reader:
             chosen.append(rows[architecture.encoder])
         pieces: list[Piece] = []
         for row in chosen:
-            pieces += tower_pieces(row, self._section(row["section"]), self.catalogs, shapes)
+            section = self._section(row["section"])
+            if section is not None:
+                value, holder, place = section
+                section = value, {**self.text, **holder}, place
+            pieces += tower_pieces(row, section, self.catalogs, shapes)
         return pieces
 
     def _chosen_towers(self) -> list[Row]:
@@ -358,6 +367,7 @@ class _Reader:
             rope = fields.number("qk_rope_head_dim")
             head_dim, latent = fields.number("qk_nope_head_dim") + rope, fields.number("kv_lora_rank") + rope
         quantized = storage.method is not None
+        attends = not cache or any(layers.numbers for layers in cache)
         return Model(
             params=parameters.total,
             name=name,
@@ -365,9 +375,9 @@ class _Reader:
             parameters=parameters,
             layers=shapes.layers,
             hidden_size=shapes.hidden,
-            attention_heads=shapes.heads,
-            kv_heads=shapes.kv_heads,
-            head_dim=head_dim,
+            attention_heads=shapes.heads if attends else None,
+            kv_heads=shapes.kv_heads if attends else None,
+            head_dim=head_dim if attends else None,
             vocabulary=shapes.vocabulary,
             context=_context(fields, architecture, shapes),
             dtype=dtype,

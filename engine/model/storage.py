@@ -77,9 +77,7 @@ class Reader:
     # --- reading --------------------------------------------------------------------------------------------
 
     def at(self, path: str | None, section: Json = None) -> Json:
-        """Return the value at a path of names with dots, or at the first of several that has one; None if there
-        is none.
-        """
+        """Return the value at a path of names with dots, or at the first of several that has one, else None."""
         for option in (path or "").split("|"):
             value: Json = self.section if section is None else section
             for name in option.split("."):

@@ -62,6 +62,12 @@ def test_recurrent_models_keep_a_state() -> None:
     assert (state_bytes(cache), convolution_bytes(cache)) == (64 * 4 * 8192 * 128, 64 * 2 * channels * 3)
 
 
+@pytest.mark.parametrize("name", ["mamba-2.8b-hf", "Mamba-Codestral-7B", "rwkv-4-pile-7b"])
+def test_models_without_attention_have_no_heads(name: str) -> None:
+    model = read_model(config(name))
+    assert (model.attention_heads, model.kv_heads, model.head_dim) == (None, None, None)
+
+
 def test_a_multimodal_class_has_the_text_model_that_its_section_names() -> None:
     """Qwen 2 has biases where Llama has none; LLaVA may hold either."""
     value = config("pixtral-12b")

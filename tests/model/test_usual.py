@@ -129,6 +129,20 @@ def test_parts_that_a_usual_decoder_does_not_have_are_refused(fields: dict[str, 
         engine.read_model({**NOVEL, **fields})
 
 
+def test_the_hint_names_a_field_that_no_usual_decoder_has() -> None:
+    for field, value in (("hybrid_override_pattern", "M-M*"), ("type_vocab_size", 2)):
+        with pytest.raises(RequestError) as caught:
+            engine.read_model({**NOVEL, field: value})
+        assert str(caught.value.hint).startswith(f"no usual decoder has {field}; use the weights")
+
+
+def test_embeddings_are_tied_unless_a_configuration_says_otherwise() -> None:
+    """Files leave out what PretrainedConfig has as well."""
+    silent = {name: value for name, value in NOVEL.items() if name != "tie_word_embeddings"}
+    difference = engine.read_model(NOVEL).params - engine.read_model(silent).params
+    assert difference == NOVEL["vocab_size"] * NOVEL["hidden_size"]
+
+
 @pytest.mark.parametrize("field", shipped_catalog("unknown_architectures").rows["decoder"]["numbers"])
 def test_a_configuration_without_a_usual_field_is_refused(field: str) -> None:
     for value in ({**NOVEL, field: "many"}, {name: NOVEL[name] for name in NOVEL if name != field}):
