@@ -80,6 +80,7 @@ class Architecture:
     pooler: str | None
     classifier: str
     context: str | None
+    scaled_context: bool
     kind_lists: Mapping[str, str]
     list_base: int
     flatten: Mapping[str, str]

@@ -33,6 +33,10 @@ _TASK = re.compile(r"(For[A-Z]\w*|LMHeadModel|Model)$")
 """Ending of a class that says what the model does."""
 _ALIKE = 0.8
 """Likeness of two names of which one may be a typo of the other."""
+_MULTIPLYING = ("linear", "dynamic")
+"""Kinds of scaled positions whose factor multiplies the context length."""
+_MOST_SCALED = 10_000
+_TIED = "tie_word_embeddings"
 _DEPTH = 3
 """Sections within sections."""
 
@@ -118,7 +122,9 @@ class _Reader:
                 )
             if not found:
                 break
-            text, inside, inner = {**text, **found}, (*inside, section), found
+            # Classes of several media tie the embeddings of their text model by their own flag.
+            tied = {_TIED: inner[_TIED]} if isinstance(inner.get(_TIED), bool) else {}
+            text, inside, inner = {**text, **found, **tied}, (*inside, section), found
         return text, inside, inner
 
     def _entry(self) -> str | None:
@@ -209,7 +215,7 @@ class _Reader:
                 path=place,
                 hint=_alike(label, [*known.rows, *known.aliases]) or hint,
             )
-        self.defaults["tie_word_embeddings"] = row["tied"]
+        self.defaults[_TIED] = row["tied"]
         note = f"unknown architecture '{label}': counted as a usual decoder; {interval(row)}"
         return counted_as(row, self.catalogs), (note,)
 
@@ -480,8 +486,10 @@ def _context(fields: Fields, architecture: Architecture, shapes: Shapes) -> int 
             and isinstance(original, int)
             and not isinstance(original, bool)
         ):
-            if not 0 < factor < 10_000 or not 0 < original < 2**40:
+            if not 0 < factor < _MOST_SCALED or not 0 < original < 2**40:
                 message = f"factor: expected a positive number, found {quote(factor)}"
                 raise RequestError(message, path=(*fields.place("rope_scaling"), "factor"))
             positions = max(positions, int(factor * original))
+        elif kind in _MULTIPLYING and architecture.scaled_context and isinstance(factor, (int, float)):
+            positions *= max(int(factor), 1) if 0 < factor < _MOST_SCALED else 1
     return positions or None

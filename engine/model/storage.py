@@ -66,7 +66,8 @@ class Reader:
         self.experts = self.named(word) if isinstance(word, str) else None
         """Format of routed experts, if the configuration names another."""
         self.groups = self._groups()
-        self.layers = [*self._dynamic(), *self._layers()]
+        self.dynamic = [*self._dynamic()]
+        self.layers = self._layers()
         self.only = self._only()
         """Modules that alone are quantized; None for all."""
         self.parts = {
@@ -77,7 +78,7 @@ class Reader:
     # --- reading --------------------------------------------------------------------------------------------
 
     def at(self, path: str | None, section: Json = None) -> Json:
-        """Return the value at a path of names with dots, or at the first of several that has one, else None."""
+        """Return the value at a path of names with dots, or at the first of several that has one."""
         for option in (path or "").split("|"):
             value: Json = self.section if section is None else section
             for name in option.split("."):
@@ -324,7 +325,7 @@ class Reader:
             self.ignored,
             *([self.only] if self.only else []),
             *(modules for modules, _ in self.groups if modules),
-            *(modules for modules, _ in self.layers),
+            *(modules for modules, _ in (*self.dynamic, *self.layers)),
         ]
         return any(modules.by_layer for modules in lists)
 
@@ -334,6 +335,9 @@ class Reader:
             self.ignored.match(module) or (part == "vision" and module in self.ignored.mentioned)
         ):
             return None
+        for modules, format_ in self.dynamic:
+            if modules.match(module):
+                return format_ if part in self.parts else None
         for modules, format_ in self.layers:
             if modules.match(module):
                 return format_

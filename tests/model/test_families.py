@@ -77,6 +77,14 @@ def test_a_multimodal_class_has_the_text_model_that_its_section_names() -> None:
     assert qwen - mistral == 40 * (4096 + 2 * 1024)
 
 
+def test_the_flag_around_the_text_section_ties_embeddings() -> None:
+    value = config("lighton-ocr")
+    tied = read_model({**value, "tie_word_embeddings": True}).params
+    untied = read_model({**value, "tie_word_embeddings": False}).params
+    assert value["text_config"]["tie_word_embeddings"] is True
+    assert untied - tied == 151936 * 1024
+
+
 def test_sizes_of_another_family_are_no_defaults() -> None:
     """EXAONE counts like Llama, but has its own number of layers."""
     value = config("InternVL2_5-8B")["llm_config"]  # InternLM 2 counts like Llama
@@ -165,3 +173,25 @@ def test_a_hint_names_families_that_are_alike(name: str, hint: str) -> None:
     with pytest.raises(RequestError) as caught:
         read_model({"architectures": [name], "model_type": "novel"})
     assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "context"),
+    [
+        ({"type": "linear", "factor": 4.0}, 4 * 131072),
+        ({"rope_type": "dynamic", "factor": 6.0}, 6 * 131072),
+        ({"rope_type": "llama3", "factor": 8.0}, 131072),
+        ({"rope_type": "longrope", "factor": 8.0}, 131072),
+        ({"rope_type": "linear", "factor": "8"}, 131072),
+    ],
+)
+def test_scaled_positions_give_the_context_that_servers_derive(scaling: Any, context: int) -> None:
+    assert (
+        read_model({**LLAMA, "max_position_embeddings": 131072, "rope_scaling": scaling}).context == context
+    )
+
+
+def test_gemma_3_states_its_context_scaled() -> None:
+    value = {**LLAMA, "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text"}
+    scaling = {"rope_type": "linear", "factor": 8.0}
+    assert read_model({**value, "max_position_embeddings": 131072, "rope_scaling": scaling}).context == 131072

@@ -307,9 +307,10 @@ ATTENTION = 2 * 8192**2 + 2 * 8192 * 1024
 
 
 def test_gptq_overrides_by_regular_expressions() -> None:
-    dynamic = {r"+:.*\.down_proj.*": {"bits": 8, "group_size": 32}, r"-:.*\.self_attn\..*": {}}
+    dynamic = {r"+:.*\.down_proj.*": {"bits": 8, "group_size": 32}, r"-:.*\.self_attn\..*": {}, "lm_head": {}}
     model = stored({"quant_method": "gptq", "bits": 4, "group_size": 128, "dynamic": dynamic})
     assert model.storage is not None
+    assert model.storage.bits["head"] == 16  # the flag lm_head alone quantizes it
     assert model.storage.bits["attention"] == 16
     assert model.storage.bits["dense"] == pytest.approx((2 * 4.15625 + 8 + 24 / 32) / 3)
 
