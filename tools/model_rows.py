@@ -31,9 +31,16 @@ LISTS = (
         "attn_layer_indices",
     ),
 )
-NULLS = {"q_lora_rank", "sliding_window", "kv_lora_rank", "num_key_value_heads", "n_inner", "intermediate_size"}
+NULLS = {
+    "q_lora_rank",
+    "sliding_window",
+    "kv_lora_rank",
+    "num_key_value_heads",
+    "n_inner",
+    "intermediate_size",
+}
 """Fields for which null differs from a default."""
-TEXTS = {"model_type", "norm_type", "feed_forward_proj", "version"}
+TEXTS = {"model_type", "norm_type", "feed_forward_proj", "version", "hybrid_override_pattern"}
 """Texts that counts depend on."""
 SKIPPED = {
     *(
@@ -103,8 +110,6 @@ def row_of(config: dict[str, Any], hub: str) -> dict[str, Any]:
             continue
         if name in LISTS and isinstance(value, list):
             lists[name] = run_lengths(value)
-        elif name in LISTS and isinstance(value, str):
-            lists[name] = value
         elif isinstance(value, bool):
             flags[name] = value
         elif isinstance(value, int):

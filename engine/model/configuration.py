@@ -461,7 +461,7 @@ def _single(fields: Fields, name: str) -> int | None:
 
 
 def _context(fields: Fields, architecture: Architecture, shapes: Shapes) -> int | None:
-    """Return the context length as servers derive it: positions, scaled by YaRN."""
+    """Return the context length as servers derive it: positions, scaled by YaRN or a factor."""
     if architecture.context:
         return shapes.formula(architecture.context) or None
     names = (
