@@ -573,7 +573,7 @@ field that a
 of fixed size per
   request (in 32 bits) and the last inputs of their convolution; indexers of sparse attention cache their
   keys as well.
-- **Context**: positions, scaled by YaRN, as vLLM derives it.
+- **Context**: positions, scaled (YaRN, linear, dynamic) as vLLM derives it.
 
 A checkpoint says its own quantization, so `--quantization` may be left out. One that contradicts the
 checkpoint is an error; a
