@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.base.errors import Path, Place, PolicyError, Problem, near
@@ -313,14 +313,30 @@ class _CatalogCompiler:
         row = self.row(entry, path, columns, environment, skip=_ENTRY_KEYS)
         values = {**self.defaults, **row}
         variants = self.variants(entry, path, columns, environment)
-        for column_name, column in columns.items():
-            if column_name in entry or column_name in self.defaults or column.type.kind is Kind.WRAPPER:
-                continue  # given, though perhaps wrongly, or may be left out
-            if not variants or not all(column_name in row for row in variants.values.values()):
-                self.problem(
-                    f"entry '{name}' has no {column_name}", path, column.description or None, key=True
-                )
+        lacking = [
+            each
+            for each, column in columns.items()
+            if each not in entry and each not in self.defaults and column.type.kind is not Kind.WRAPPER
+        ]
+        if variants:
+            rows = variants.values.values()
+            lacking = [each for each in lacking if not all(each in row for row in rows)]
+        if lacking:
+            self.lacks(name, lacking, columns, path)
         return CatalogEntry(name, own_fields, values, variants)
+
+    def lacks(
+        self, name: str, lacking: Sequence[str], columns: Mapping[str, Field], path: Path
+    ) -> None:
+        """Report an entry without columns that each has; a misspelt name is a new entry, too."""
+        others = (each for each in self.value["entries"] if each != name)
+        close = near(name, others) if len(lacking) > 1 else None
+        hint = columns[lacking[0]].description or None
+        if close is not None and close.startswith("did you mean"):
+            hint = f"a new entry? Or {close}"
+        elif len(lacking) > 1:
+            hint = None
+        self.problem(f"entry '{name}' has no {', '.join(lacking)}", path, hint, key=True)
 
     def variants(
         self, entry: dict[str, Any], path: Path, columns: Mapping[str, Field], environment: Environment

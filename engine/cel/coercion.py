@@ -79,7 +79,43 @@ def _shown(limit: Value) -> str:
 
 
 def _mismatch(value: object, type_: Type, path: Path) -> CoercionError:
-    return CoercionError(f"expected {_WORDS.get(type_.name, type_)}, found {quote(value)}", path)
+    return CoercionError(f"expected {_WORDS.get(type_.name, type_)}, found {quote(value)}", path, _advice(value, type_))
+
+
+def _advice(value: object, type_: Type) -> str | None:
+    """Return the hint for a value that is written as one of another type."""
+    if isinstance(value, str) and type_ in (t.INT, t.UINT, t.DOUBLE):
+        return _number_advice(value)
+    if isinstance(value, str) and type_ == t.BOOL:
+        meant = _BOOLS.get(value.lower())
+        return f"write {meant}" if meant else None
+    if type_ == t.STRING and isinstance(value, (int, float)):
+        return f'write "{quote(value)}" in quotes'
+    if type_.kind is Kind.LIST and isinstance(value, (str, int, float)) and len(str(value)) < _SHOWN:
+        return f"write [{value}]"
+    return None
+
+
+_BOOLS = {**dict.fromkeys(("yes", "on", "y", "true"), "true"), **dict.fromkeys(("no", "off", "n", "false"), "false")}
+_SHOWN = 60
+
+
+def _number_advice(text: str) -> str | None:
+    """Return the hint for a number in quotes, with grouped digits, a decimal comma or a unit."""
+    if len(text) > _SHOWN:
+        return None
+    bare = text.strip().strip("\"'")
+    if re.fullmatch(r"(?a)-?\d+(\.\d+)?", bare):
+        return f"write {bare} without quotes"
+    if re.fullmatch(r"(?a)-?\d{1,3}([,_ ']\d{3})+", bare):
+        plain = re.sub(r"[,_ ']", "", bare)
+        return f"digits are not grouped: write {plain}"
+    if re.fullmatch(r"(?a)-?\d+,\d+", bare):
+        return f"the decimal sign is a point: write {bare.replace(',', '.')}"
+    number = re.fullmatch(r"(?a)(-?\d+(?:\.\d+)?)\s*([%a-zA-Z€$][\w/%]*)", bare)
+    if number is not None:
+        return f"a number without its unit, such as {number[1]}"
+    return None
 
 
 _WORDS = {

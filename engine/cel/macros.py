@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from engine.cel import syntax as ast
-from engine.cel.faults import CelSyntaxError
+from engine.cel.errors import CelSyntaxError
 
 SORT_BY_KEYS = "@sortByAssociatedKeys"
 """cel-go's name of what its macro `list.sortBy(x, key)` expands to: `list.@…(list.map(x, key))`."""

@@ -13,6 +13,7 @@ from engine.cel import syntax as ast
 from engine.cel.celtypes import ObjectType, Substitution, Type, TypeSyntaxError, parse_type
 from engine.cel.checker import CelCheckError, Environment
 from engine.cel.limits import MOST_FAULTS
+from engine.cel.mismatches import for_result
 from engine.cel.recall import check_recalled, parse_recalled
 from engine.documents import Document
 from engine.policy.compiled import Expression, Reads
@@ -98,7 +99,8 @@ class ExpressionCompiler:
                 Problem(
                     f"{path[-1]}: expected '{wanted}', the expression gives '{checked.type}'",
                     self.document.place_in_scalar(path, root.position),
-                    path=path,
+                    for_result(text, checked.type, wanted),
+                    path,
                     code="E104",
                 )
             )

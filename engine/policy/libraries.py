@@ -127,7 +127,8 @@ def load_libraries(
                 raise PolicyError(f"libraries use each other: {' → '.join((*above, name))}")
             document = expand_schemas(store.read(found), store)
         except EngineError as error:
-            problems += [each.at(owner.place(own)).coded(CODE) for each in error.problems]
+            place = owner.place(own if isinstance(entry, str) else (*own, "name"))
+            problems += [each.at(place).coded(CODE) for each in error.problems]
             continue
         given: Mapping[str, str] = {} if isinstance(entry, str) else entry.get("with", {})
         alias = found.name.replace("-", "_") if isinstance(entry, str) or "as" not in entry else entry["as"]

@@ -105,6 +105,10 @@ class _Overlay:
     def constants(self) -> None:
         known = self.root.get("constants")
         for name, node in self.overlay.value.get("constants", Node({}, *_of(self.overlay))).items():
+            if name.startswith("constants.") and known is not None and name.partition(".")[2] in known:
+                message = f"{self.base} has no constant '{name}'"
+                self.fail(node, message, f"write {name.partition('.')[2]}", key=True)
+                continue
             if "." in name:  # of a library: checked when it is linked
                 self.root.section("library_constants", dict).value[name] = node
                 continue
@@ -121,7 +125,10 @@ class _Overlay:
             try:
                 fitted = fit_constant(name, constant.plain(), node.plain())
             except CoercionError as error:
-                self.fail(node.inner(error.path), error.message, error.hint, key=error.at_key)
+                hint = error.hint
+                if isinstance(node.value, dict) and "value" in node.value:
+                    hint = f"write the value alone: {name}: {written(node['value'].plain())}"
+                self.fail(node.inner(error.path), error.message, hint, key=error.at_key)
                 continue
             constant.value["value"] = node if "type" in constant else node.derived(fitted)
 
@@ -332,11 +339,20 @@ class _Overlay:
         if "id" not in change:
             self.fail(change, f"a {noun} that is added needs an id")
             return
+        same = [each for entries, key, _ in self.all_entries(noun) for each in entries if key in each]
+        if any(each["id"].value == change["id"].value for each in same):
+            message = f"{self.base} has a {noun} '{change['id'].value}'"
+            self.fail(change["id"], message, "change it with replace, or give another id")
+            return
         lacking = {"requirement": "condition", "score": "score"}.get(noun)
         if lacking is not None and lacking not in change:
             self.fail(change, f"a {noun} that is added needs a {lacking}")
             return
         entries.value.insert(position, Node(self.fields(change), *_of(change)))
+
+    def all_entries(self, noun: str) -> list[Section]:
+        """Return the lists among which an added entry's id must be the only one."""
+        return self.matches() if noun == "match" else []
 
     def after(self, change: Node, noun: str, entries: Node, position: int) -> None:
         self.before(change, noun, entries, position + 1)

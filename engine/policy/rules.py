@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
@@ -88,9 +89,10 @@ class RuleCompiler(ExpressionCompiler):
                 )
             self.match_ids[match_id] = (*match_path, "id")
             matches.append(self.match(match_path, match, match_id, environment))
+        faulty = len(self.problems) > known
         if not sound:  # all rows would have the fault of their column, and the list that of its outputs
             del self.problems[known:]
-        rows = None if table is None else table.read(environment)
+        rows = None if table is None else table.read(environment, faulty=faulty)
         return CompiledRule(rule_id, variables, tuple(matches), rows, collects)
 
     def collected(
@@ -327,14 +329,19 @@ class RuleCompiler(ExpressionCompiler):
         combinations = self.expression((*path, "most_combinations"), environment, t.INT)
         return None if candidates is None or combinations is None else Negotiation(candidates, combinations)
 
+    def usual_result(self) -> tuple[str, Type, Path]:
+        """Return the first result of the kind and type that most matches have: others differ from it."""
+        counts = Counter((kind, str(type_)) for kind, type_, _ in self.results)
+        (usual, _), *_ = counts.most_common(1)
+        return next(each for each in self.results if (each[0], str(each[1])) == usual)
+
     def outcome(self) -> Literal["plan", "value"]:
         """What the policy's matches lead to; they must all lead to the same."""
         if not self.results:
             return "value"
-        first_kind, first_type, first_path = self.results[0]
+        first_kind, joined, first_path = self.usual_result()
         line = self.document.place(first_path).line
-        joined = first_type
-        for kind, type_, path in self.results[1:]:
+        for kind, type_, path in self.results:
             if kind != first_kind:
                 self.problem(
                     "E111",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.base.errors import EngineError, Place, PolicyError, Problem, near
+from engine.base.errors import EngineError, Place, PolicyError, Problem, near, quote
 from engine.base.records import record, replace
 from engine.catalogs.catalog import catalog_environment, compile_catalog
 from engine.catalogs.lock import LOCK, changed, file_digest, has_changed, read_lock, table_paths
@@ -28,7 +28,7 @@ from engine.policy.sites import Site
 from engine.policy.units import UnitReport, UnitTable, catalog_units, load_units, policy_units
 from engine.regress.settings import Original, Settings, settings_for, shipped_originals, unknown_codes
 from engine.regress.suite import FIXTURES, LIMITS, SUITES, read_suite
-from engine.regress.suite_check import suite_problems
+from engine.regress.suite_check import CANNOT_BE_LOADED, suite_problems
 
 if TYPE_CHECKING:
     from engine.decide.policy import Policy
@@ -156,9 +156,31 @@ def check_paths(
             "nothing to check: no policy, catalog, suite or lock in " + ", ".join(map(str, paths))
         )
     checker.duplicates()
-    findings = sorted(_by_settings(set(checker.findings)), key=lambda finding: finding.order)
+    findings = sorted(_by_settings(_causes(checker.findings)), key=lambda finding: finding.order)
     known = tuple(checker.units) if units else ()
     return Report(checker.files, tuple(findings), tuple(checker.proofs), known)
+
+
+def _causes(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings without those that follow from others.
+
+    A faulty file is reported where it stands, once: not again for an overlay, a library's user or a suite that
+    reads it.
+    """
+    unreadable = {each.problem.place for each in findings if each.code in ("E001", "E002")}
+    loaded = {f"{CANNOT_BE_LOADED}{each.problem.message}" for each in findings if each.code != "E116"}
+    kept: dict[tuple[Place | None, str], Finding] = {}
+    for finding in sorted(findings, key=lambda each: each.code):
+        problem = finding.problem
+        if finding.code in _OF_READERS and problem.place in unreadable:
+            continue
+        if finding.code != "E116" or problem.message not in loaded:
+            kept.setdefault((problem.place, problem.message), finding)
+    return list(kept.values())
+
+
+_OF_READERS = ("E112", "E120", "E121", "E122")
+"""What a file that names a faulty file is reported for, at the fault's place."""
 
 
 def _by_settings(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -520,8 +542,14 @@ def _unknown_kind(document: Document) -> Problem:
     expected = ", ".join(sorted(_KINDS))
     if not isinstance(value, dict) or "kind" not in value:
         return Problem(f"missing kind, expected one of {expected}", document.place(()))
-    hint = near(str(value["kind"]), expected.split(", "))
-    return Problem(f"kind: expected one of {expected}", document.place(("kind",)), hint, path=("kind",))
+    stated = str(value["kind"])
+    close = near(stated, expected.split(", "))
+    hint = close if close and close.startswith("did you mean") else f"one of {expected}"
+    inside = [kind for kind in sorted(_KINDS) if stated.casefold() in kind.casefold() and len(stated) > 2]
+    if "test" in stated.casefold() or inside:
+        hint = f"did you mean {inside[0] if inside else 'Suite'!r}?"
+    message = f"kind: {quote(value['kind'])} is no kind of document"
+    return Problem(message, document.place(("kind",)), hint, path=("kind",))
 
 
 def _is_elsewhere(problem: Problem, document: Document) -> bool:

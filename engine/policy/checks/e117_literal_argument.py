@@ -16,6 +16,7 @@ from engine.cel.budget import Budget, steps_allowed
 from engine.cel.checker import Checked, ResolvedCall
 from engine.cel.declarations import definition
 from engine.cel.functions.formatting import format_clause, format_pieces
+from engine.cel.mismatches import for_literal
 from engine.cel.times import Duration, Timestamp
 from engine.cel.values import CelError, Uint, Value
 from engine.policy.checks.check import Check
@@ -45,7 +46,8 @@ def find(policy: CompiledPolicy) -> Iterator[Problem]:
             place, message = _fault(checked, node, call) or (None, "")
             if place is not None:
                 path = use.expression.path
-                yield Problem(message, use.expression.place(place.start), path=path)
+                hint = for_literal(call.function, place)
+                yield Problem(message, use.expression.place(place.start), hint, path=path)
 
 
 def _fault(checked: Checked, node: ast.Node, call: ResolvedCall) -> tuple[ast.Node, str] | None:
@@ -60,6 +62,10 @@ def _fault(checked: Checked, node: ast.Node, call: ResolvedCall) -> tuple[ast.No
             _call(call.function, Timestamp(0), arguments[1].value)
         elif call.function == "format" and isinstance(arguments[0], ast.Literal):
             return _format_fault(checked, str(arguments[0].value), arguments)
+        elif call.function == "_[_]" and checked.types[arguments[0]].kind is t.Kind.LIST:
+            index = arguments[1].value if isinstance(arguments[1], ast.Literal) else 0
+            if isinstance(index, int) and index < 0:
+                return arguments[1], f"a list has no element {index}"
     except CelError as error:
         position = 1 if call.function in ("matches", *_PARTS) else 0
         return arguments[position], error.message
