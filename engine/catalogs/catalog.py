@@ -325,9 +325,7 @@ class _CatalogCompiler:
             self.lacks(name, lacking, columns, path)
         return CatalogEntry(name, own_fields, values, variants)
 
-    def lacks(
-        self, name: str, lacking: Sequence[str], columns: Mapping[str, Field], path: Path
-    ) -> None:
+    def lacks(self, name: str, lacking: Sequence[str], columns: Mapping[str, Field], path: Path) -> None:
         """Report an entry without columns that each has; a misspelt name is a new entry, too."""
         others = (each for each in self.value["entries"] if each != name)
         close = near(name, others) if len(lacking) > 1 else None

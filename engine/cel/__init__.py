@@ -114,6 +114,6 @@ if not TYPE_CHECKING:  # type checkers would take every name for exported
                 "to_json type_name within"
             ),
         },
-        "celtypes declarations functions hints limits literals recall records runtimes.codegen "
-        "runtimes.identifiers runtimes.link syntax times unparse",
+        "celtypes declarations functions hints limits literals mismatches recall records runtimes.codegen "
+        "runtimes.identifiers runtimes.link suffixes syntax times unparse",
     )

@@ -513,13 +513,14 @@ class _Checker:
         owner = None if node.target is None else ast.dotted_name(node.target)
         macros = sorted({_macro_name(macro.form) for _, macro in all_macros()})
         if name in macros and (owner is None or owner not in namespaces):
-            hint = hints.for_macro(name, node.arguments, self.text, node.target)
-            self.fault(f"{name}() takes a name and an expression", node.position, hint)
+            meant = hints.for_macro(name, node.arguments, self.text, node.target)
+            self.fault(f"{name}() takes a name and an expression", node.position, meant)
             return True
         position = node.position
         member = node.target is not None
         if owner is not None and (owner in namespaces or not self.known(owner, scope)):
-            name, member = f"{owner}.{name}", False
+            name = f"{owner}.{name}"
+            member = False
             position = position if owner in namespaces else node.start
         names = [known for known in functions() if known[0] not in "_!-@"]
         hint = hints.for_function(name, member, [*names, *macros])

@@ -79,7 +79,9 @@ def _shown(limit: Value) -> str:
 
 
 def _mismatch(value: object, type_: Type, path: Path) -> CoercionError:
-    return CoercionError(f"expected {_WORDS.get(type_.name, type_)}, found {quote(value)}", path, _advice(value, type_))
+    return CoercionError(
+        f"expected {_WORDS.get(type_.name, type_)}, found {quote(value)}", path, _advice(value, type_)
+    )
 
 
 def _advice(value: object, type_: Type) -> str | None:
@@ -96,7 +98,10 @@ def _advice(value: object, type_: Type) -> str | None:
     return None
 
 
-_BOOLS = {**dict.fromkeys(("yes", "on", "y", "true"), "true"), **dict.fromkeys(("no", "off", "n", "false"), "false")}
+_BOOLS = {
+    **dict.fromkeys(("yes", "on", "y", "true"), "true"),
+    **dict.fromkeys(("no", "off", "n", "false"), "false"),
+}
 _SHOWN = 60
 
 

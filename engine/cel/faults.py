@@ -12,7 +12,6 @@ from engine.cel.errors import CelSyntaxError
 from engine.cel.suffixes import amount_of_a_unit
 from engine.cel.tokens import LITERALS, NUMBERS, Token
 
-
 CONDITIONAL = "write condition ? a : b"
 _MATCHES = 'write text.matches("…")'
 FILLED = '"%s of %d".format([text, number])'
@@ -100,12 +99,14 @@ _PREFIXES = {
     "any": "write list.exists(x, …)",
     "all": "write list.all(x, …)",
     "typeof": "write type(x)",
-    "new": "nothing is made by new: write timestamp(\"2026-01-31T00:00:00Z\"), [1, 2] or {\"a\": 1}",
+    "new": 'nothing is made by new: write timestamp("2026-01-31T00:00:00Z"), [1, 2] or {"a": 1}',
     "lambda": _LOOP,
     "delete": "an expression changes nothing",
     **dict.fromkeys(("int", "uint", "double", "string", "bool", "bytes"), "write {0}({1})"),
 }
 """Words of other languages before a value, and how CEL writes them."""
+
+
 def strange_character(text: str, offset: int) -> CelSyntaxError:
     """Return the error of a character that no token begins with."""
     character = text[offset]
@@ -304,9 +305,9 @@ def _template(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
     """`f"{a}"`, `${a}`, `{{ a }}`: how other languages put values into text."""
     token = tokens[index]
     before = tokens[index - 1] if index else None
-    if token.kind == "string" and before is not None and before.end == token.start:
-        if before.text in ("f", "F", "fr", "rf", "$"):
-            return CelSyntaxError(f"unexpected {before.text!r} before text", before.start, _FILL)
+    formatted = token.kind == "string" and before is not None and before.end == token.start
+    if formatted and before is not None and before.text in ("f", "F", "fr", "rf", "$"):
+        return CelSyntaxError(f"unexpected {before.text!r} before text", before.start, _FILL)
     if token.kind == "$" and tokens[index + 1].kind == "{":
         return CelSyntaxError("unexpected '${'", token.start, "write the name alone, without ${ }")
     for first, second in pairwise(tokens[: index + 2]):

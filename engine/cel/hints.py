@@ -14,7 +14,6 @@ from engine.cel import celtypes as t
 from engine.cel import syntax as ast
 from engine.cel.celtypes import Kind, Type
 from engine.cel.faults import WORDS
-from engine.cel.library import Definition
 
 _LITERALS = {
     **dict.fromkeys(("True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"), "write true"),
@@ -63,7 +62,7 @@ _SAME = {
     "matchesAll": "list.all(x, x.matches(pattern))",
     "if": "condition ? a : b", "iif": "condition ? a : b", "ifelse": "condition ? a : b",
     "ifs": "condition ? a : b", "cond": "condition ? a : b", "ternary": "condition ? a : b",
-    "switch": "a table, or condition ? a : b", "xor": "a != b", "and": "a && b", "or": "a || b",
+    "switch": "a table, or condition ? a : b", "xor": "a != b", "and": "a && b",
     "not": "!(a)", "isinstance": "type(x) == int", "hasattr": "has(a.b)", "getattr": "a.?b.orValue(default)",
     "hasKey": "key in map", "containsKey": "key in map", "hasOwnProperty": "key in map",
     "containsAny": "list.exists(x, x in other)", "containsAll": "list.all(x, x in other)",
@@ -72,7 +71,8 @@ _SAME = {
     "trimPrefix": "text.replace(prefix, '', 1)", "isString": "type(x) == string",
     "isNumber": "type(x) == int, or type(x) == double", "isBool": "type(x) == bool",
     "isArray": "type(x) == list", "isList": "type(x) == list", "countif": "size(list.filter(x, …))",
-    "sumif": "list.filter(x, …).sum()", "average": "list.sum() / size(list)", "avg": "list.sum() / size(list)",
+    "sumif": "list.filter(x, …).sum()", "average": "list.sum() / size(list)",
+    "avg": "list.sum() / size(list)",
     "mean": "list.sum() / size(list)", "vlookup": "map[key], or a table", "lookup": "map[key], or a table",
     "items": "map.transformList(k, v, …)", "entries": "map.transformList(k, v, …)",
     "replaceAll": "text.replace(a, b)", "ltrim": "text.trim()", "rtrim": "text.trim()",
@@ -107,7 +107,6 @@ _NOT_OFFERED = {
     "getExt": "there are no protobuf messages here; write a.b",
 }
 """Functions that CEL has elsewhere, or that a policy cannot have, and what to write instead."""
-
 
 
 def _folded(name: str) -> str:
@@ -152,7 +151,20 @@ def for_name(name: str, names: Iterable[str], quotes: str | None) -> str | None:
     return quotes or near(name, known)
 
 
-_WHOLE = ("input", "inputs", "request", "req", "params", "args", "data", "object", "self", "this", "context", "ctx")
+_WHOLE = (
+    "input",
+    "inputs",
+    "request",
+    "req",
+    "params",
+    "args",
+    "data",
+    "object",
+    "self",
+    "this",
+    "context",
+    "ctx",
+)
 """What other languages call the whole of the inputs."""
 
 

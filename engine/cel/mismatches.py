@@ -118,7 +118,9 @@ def _time_added(given: tuple[Type, ...], shown: Sequence[str]) -> str | None:
     """`since + 30`, `since + "30d"`."""
     for type_, each in zip(given, shown, strict=True):
         if type_ in (t.INT, t.DOUBLE):
-            return f'write duration("{each}s")' if _is_number(each) else f'write duration(string({each}) + "s")'
+            return (
+                f'write duration("{each}s")' if _is_number(each) else f'write duration(string({each}) + "s")'
+            )
         if type_ == t.STRING:
             return _as_duration(each)
     return None
@@ -173,7 +175,11 @@ def for_literal(function: str, node: ast.Node) -> str | None:
         return f'write timestamp("{date[1]}T{date[2] or "00:00"}{date[3] or ":00"}Z")'
     if function == "duration":
         time = duration_text(f"{value}s" if _is_number(value) else value)
-        return f'write duration("{time}")' if time and time != value else 'write duration("1h30m"), "90s", "200ms"'
+        return (
+            f'write duration("{time}")'
+            if time and time != value
+            else 'write duration("1h30m"), "90s", "200ms"'
+        )
     if function == "matches" and re.search(r"\(\?(=|!|<=|<!)", value):
         return "RE2 has no lookaround: join two matches() with && or !"
     return None

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 
 from engine.base.errors import near
-from engine.base.jsontypes import JsonObject
 from engine.documents.quick import load_schema, python_pattern
 
 _WORDS = {
@@ -110,7 +109,9 @@ def for_key(
 
 def meant_by(hint: str | None) -> frozenset[str]:
     """Return the keys that a hint proposes."""
-    return frozenset(re.findall(r"'([^']+)'", hint)) if hint and hint.startswith("did you mean") else frozenset()
+    return (
+        frozenset(re.findall(r"'([^']+)'", hint)) if hint and hint.startswith("did you mean") else frozenset()
+    )
 
 
 def kind_of(value: Mapping[str, object], but: str) -> str | None:
@@ -129,9 +130,8 @@ def _fits(value: Mapping[str, object], schema: str) -> bool:
 
 @cache
 def _kind(schema: str) -> str:
-    properties = load_schema(schema)["properties"]
-    kind = properties["kind"] if isinstance(properties, dict) else None
-    return str(kind["const"]) if isinstance(kind, dict) and "const" in kind else schema.capitalize()
+    kind: Mapping[str, object] = load_schema(schema)["properties"]["kind"]
+    return str(kind.get("const", schema.capitalize()))
 
 
 def for_form(text: str, pattern: str) -> str | None:
@@ -149,10 +149,7 @@ def _candidates(text: str) -> Iterable[str]:
         yield re.sub(r"[^A-Za-z0-9]+", mark, words).lower()
 
 
-def is_kind_fault(value: object, expected: JsonObject) -> bool:
+def is_of_other_kind(value: object, schema: str) -> bool:
     """Return True if a document states another kind than its schema has."""
-    properties = expected.get("properties")
-    kind = properties.get("kind") if isinstance(properties, dict) else None
-    if not isinstance(value, dict) or not isinstance(kind, dict) or "const" not in kind:
-        return False
-    return "kind" in value and value["kind"] != kind["const"]
+    kind: Mapping[str, object] = load_schema(schema).get("properties", {}).get("kind", {})
+    return isinstance(value, dict) and "kind" in value and value["kind"] != kind.get("const", value["kind"])

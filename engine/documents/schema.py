@@ -13,7 +13,7 @@ from engine.base.errors import DocumentError, Path, Problem, near, path_text, qu
 from engine.base.jsontypes import Json
 from engine.base.records import replace
 from engine.documents.document import Document
-from engine.documents.key_hints import for_form, for_key, is_kind_fault, kind_of, meant_by
+from engine.documents.key_hints import for_form, for_key, is_of_other_kind, kind_of, meant_by
 from engine.documents.quick import keeps_to, load_schema, python_pattern
 from engine.documents.resources import shipped
 
@@ -59,18 +59,21 @@ def validate(value: object, schema: str) -> list[Problem]:
         if not numbered:
             raise
         return numbered
-    if is_kind_fault(value, load_schema(schema)):  # all the rest would follow from it
+    if is_of_other_kind(value, schema):  # all the rest would follow from it
         of_kind = [error for error in errors if list(error.absolute_path) == ["kind"]]
         errors = of_kind or errors
     elif (kind := _other_kind(value, errors, schema)) is not None:
         return [kind]
     unknown = {problem: error for error in errors for problem in _unknown_fields(error, schema)}
-    meant = {(problem.path[:-1], name) for problem in unknown if problem.path for name in meant_by(problem.hint)}
-    named = {problem.path[:-1] for problem in unknown if problem.path and (problem.hint or "").startswith(_NAMED)}
-    found = (each for error in errors for each in _problems(error, schema))
+    meant = {
+        (problem.path[:-1], name) for problem in unknown if problem.path for name in meant_by(problem.hint)
+    }
+    named = {
+        problem.path[:-1] for problem in unknown if problem.path and (problem.hint or "").startswith(_NAMED)
+    }
     return [
         each
-        for each in found
+        for each in (problem for error in errors for problem in _problems(error, schema))
         if _missing_name(each) is None
         or ((each.path, _missing_name(each)) not in meant and each.path not in named)
     ]
@@ -244,7 +247,11 @@ def _wrong_type(error: ValidationError, path: Path) -> Iterator[Problem]:
         hint = "the values that are allowed are listed by enum"
     elif "object" in allowed and isinstance(error.instance, list):
         hint = "write name: value, without '- ' and [ ]"
-    elif "object" in allowed and isinstance(error.instance, (str, int)) and len(str(error.instance)) < _SHOWN:
+    elif (
+        "object" in allowed
+        and isinstance(error.instance, (str, int, float))
+        and len(str(error.instance)) < _SHOWN
+    ):
         hint = _wrapped(error)
     yield Problem(f"{_name(path)}: expected {expected}, found {quote(error.instance)}", hint=hint, path=path)
 

@@ -115,7 +115,10 @@ class ExpressionCompiler:
     def faults(self, error: CelCheckError, path: Path) -> None:
         for fault in error.faults:
             place = self.document.place_in_scalar(path, fault.offset)
-            self.problems.append(Problem(fault.message, place, fault.hint, path, code=fault.code))
+            hint = fault.hint
+            if fault.code == "E101" and self.document.is_cut(path):
+                hint = "YAML drops what follows ' #': put quotes around the expression"
+            self.problems.append(Problem(fault.message, place, hint, path, code=fault.code))
 
     def at(self, path: Path) -> Any:
         """Return the value at a path of the document."""

@@ -180,8 +180,12 @@ def read_result(cell: object, column: Column, *, text_only: bool) -> tuple[str, 
         expression = cell[start:].rstrip()
         parse_at(expression, start)
         return expression, start
-    if isinstance(cell, str) and column.type == t.STRING and re.match(r"\"[^\"]*\"|'[^']*' *\+", cell.strip()):
-        hint = "write text without quotes; an expression begins with =, as in = \"%d\".format([n])"
+    if (
+        isinstance(cell, str)
+        and column.type == t.STRING
+        and re.match(r"\"[^\"]*\"|'[^']*' *\+", cell.strip())
+    ):
+        hint = 'write text without quotes; an expression begins with =, as in = "%d".format([n])'
         raise CellError(f"{column.name}: {quote(cell)} has quotes of its own", hint)
     if cell is None or (text_only and cell == "" and column.type != t.STRING):
         if column.optional:
@@ -223,9 +227,9 @@ def _of_text(text: str, type_: Type) -> object:
     """Return a text of a CSV cell as YAML would read it for a column of that type."""
     stripped = text.strip()
     if type_ in (t.INT, t.UINT, t.DOUBLE):
-        if re.fullmatch(r"[-+]?[0-9]+", stripped):
+        if re.fullmatch(r"[-+]?[0-9]{1,400}", stripped):
             return int(stripped)
-        if re.fullmatch(r"[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?", stripped):
+        if re.fullmatch(r"[-+]?[0-9]{0,400}\.?[0-9]{1,400}([eE][-+]?[0-9]{1,9})?", stripped):
             return float(stripped)
     if type_ == t.BOOL:
         return {"true": True, "false": False}.get(stripped.lower(), text)

@@ -153,7 +153,7 @@ class Domains:
 class _Masks:
     """The rows that hold at each point of a column, a bit for each row.
 
-    Tables have thousands of rows, so that no row is compared with every point, and no pair of rows one by one.
+    Tables have thousands of rows: no row is compared with every point, and no pair of rows one by one.
     """
 
     def __init__(self, points: Sequence[Any], cells: Sequence[Admitted]) -> None:
@@ -179,7 +179,9 @@ class _Masks:
         last = len(self.points) - 1
         if cell.kind == "range":
             low = 0 if cell.low is None else _position(self.points, cell.low, after=cell.low_open)
-            high = last if cell.high is None else _position(self.points, cell.high, after=not cell.high_open) - 1
+            high = (
+                last if cell.high is None else _position(self.points, cell.high, after=not cell.high_open) - 1
+            )
             if low <= high:
                 yield low, high
             return
@@ -218,7 +220,8 @@ class _Masks:
             return reduce(or_, self.at_index[first : last + 1], 0)
         rows = reduce(or_, blocks[head:tail], 0)
         rows = reduce(or_, self.at_index[first : head * _BLOCK], rows)
-        return reduce(or_, self.at_index[tail * _BLOCK : last + 1], rows)
+        whole: int = reduce(or_, self.at_index[tail * _BLOCK : last + 1], rows)
+        return whole
 
 
 _BLOCK = 128

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from engine.base.errors import Path, Problem, near
@@ -140,12 +141,9 @@ class TableReader:
     def overlaps(self, table: CompiledTable) -> Iterator[Problem]:
         constants = declared_values(self.compiler.value.get("constants", {}))
         inputs = [each["name"] for each in self.compiler.value.get("inputs", ())]
-        shown = 0
         alike = _alike(table.results) if table.hit == "any" else ()
-        for overlap in Domains(table.columns, table.tests, constants).overlaps(alike):
-            shown += 1
-            if shown > _MOST_OVERLAPS:
-                return
+        overlaps = Domains(table.columns, table.tests, constants).overlaps(alike)
+        for overlap in islice(overlaps, _MOST_OVERLAPS):
             path: Path = (*self.path, "rows", overlap.second)
             message, hint = _described(overlap, table, inputs)
             yield Problem(message, self.compiler.document.place(path), hint, path, code=OVERLAP)

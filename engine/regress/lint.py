@@ -164,8 +164,7 @@ def check_paths(
 def _causes(findings: Sequence[Finding]) -> list[Finding]:
     """Return findings without those that follow from others.
 
-    A faulty file is reported where it stands, once: not again for an overlay, a library's user or a suite that
-    reads it.
+    A faulty file is reported where it stands, once: not again for the overlays, policies and suites that read it.
     """
     unreadable = {each.problem.place for each in findings if each.code in ("E001", "E002")}
     loaded = {f"{CANNOT_BE_LOADED}{each.problem.message}" for each in findings if each.code != "E116"}
@@ -224,6 +223,7 @@ class _Checker:
         self.proofs: list[tuple[str, Proof]] = []
         self.units: list[tuple[str, UnitReport]] = []
         self.files = 0
+        self.parts: dict[str, list[str]] = {}
         self.findings: list[Finding] = []
         self.stores: dict[str | None, PolicyStore] = {}
         self.tables: dict[str | None, UnitTable | None] = {}
@@ -239,7 +239,10 @@ class _Checker:
 
     def file(self, path: Path, named: bool) -> None:
         """Check a file; skip it silently if a directory walk found it and it is not one of the engine's."""
-        parts = part_files(str(path.parent))
+        folder = str(path.parent)
+        if folder not in self.parts:
+            self.parts = {folder: part_files(folder)}  # files come folder by folder
+        parts = self.parts[folder]
         if str(path) in parts:
             self.part(path, parts, named)
             return

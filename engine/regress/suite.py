@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -275,6 +276,10 @@ def _stated(values: Iterable[str], path: DocumentPath) -> dict[str, DocumentPath
     return {name: (*path, name) for name in values}
 
 
+MOST_COMBINATIONS = 10_000
+"""Cases of one matrix."""
+
+
 class _Reader:
     declared: DeclaredInputs | None = None
     """Holds inputs against the types that the policy declares."""
@@ -369,6 +374,11 @@ class _Reader:
 
     def matrix(self, path: DocumentPath, test: _Test, defaults: Mapping[str, object]) -> Iterator[Case]:
         matrix = test["matrix"]
+        count = math.prod(map(len, matrix.values()))
+        if count > MOST_COMBINATIONS:
+            message = f"the matrix has {count:,} combinations, at most {MOST_COMBINATIONS:,} are allowed"
+            self.problem(message, (*path, "matrix"), key=True)
+            return
         base = {**defaults, **test.get("inputs", {})}
         for chosen in itertools.product(*map(enumerate, matrix.values())):
             values = [value for _, value in chosen]
