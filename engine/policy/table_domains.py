@@ -218,10 +218,8 @@ class _Masks:
         head, tail = -(-first // _BLOCK), (last + 1) // _BLOCK
         if head >= tail:
             return reduce(or_, self.at_index[first : last + 1], 0)
-        rows = reduce(or_, blocks[head:tail], 0)
-        rows = reduce(or_, self.at_index[first : head * _BLOCK], rows)
-        whole: int = reduce(or_, self.at_index[tail * _BLOCK : last + 1], rows)
-        return whole
+        ends = (*self.at_index[first : head * _BLOCK], *self.at_index[tail * _BLOCK : last + 1])
+        return reduce(or_, ends, reduce(or_, blocks[head:tail], 0))
 
 
 _BLOCK = 128

@@ -164,7 +164,7 @@ def check_paths(
 def _causes(findings: Sequence[Finding]) -> list[Finding]:
     """Return findings without those that follow from others.
 
-    A faulty file is reported where it stands, once: not again for the overlays, policies and suites that read it.
+    A faulty file is reported once, where it stands: not again for overlays, policies and suites that read it.
     """
     unreadable = {each.problem.place for each in findings if each.code in ("E001", "E002")}
     loaded = {f"{CANNOT_BE_LOADED}{each.problem.message}" for each in findings if each.code != "E116"}
