@@ -78,7 +78,9 @@ def write_site(folder: Path, mistake: dict[str, Any]) -> None:
             continue
         if name == mistake.get("file"):
             assert mistake["old"] is None or mistake["old"] in text
-            text = mistake["new"] if mistake["old"] is None else text.replace(mistake["old"], mistake["new"], 1)
+            text = (
+                mistake["new"] if mistake["old"] is None else text.replace(mistake["old"], mistake["new"], 1)
+            )
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
