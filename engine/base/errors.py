@@ -245,6 +245,11 @@ def near(name: str, options: Iterable[str], *, cutoff: float = 0.6, listing: boo
     return None
 
 
+def is_near(name: str, other: str) -> bool:
+    """True if `near` takes a name for a slip of another."""
+    return (near(name, [other]) or "").startswith("did you mean")
+
+
 def path_text(path: Path) -> str:
     """`inventory.devices[3].kind` for a path; empty for the document itself."""
     text = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.base.errors import Path, Place, PolicyError, Problem, near
+from engine.base.errors import Path, Place, PolicyError, Problem, is_near, near
 from engine.base.memory import Same, recall
 from engine.base.records import field, record
 from engine.catalogs.schema_types import SchemaTypes
@@ -13,6 +13,7 @@ from engine.cel import celtypes as t
 from engine.cel.celtypes import Field, Kind, ObjectType, Substitution, Type, TypeSyntaxError, parse_type
 from engine.cel.checker import CelCheckError, Checked, Environment, check
 from engine.cel.coercion import CoercionError, coerce
+from engine.cel.hints import for_type
 from engine.cel.parser import NOT_FIELDS
 from engine.cel.values import Value
 from engine.documents import Document
@@ -246,7 +247,7 @@ class _CatalogCompiler:
     ) -> Environment:
         """What a computed value may read: the described value with its own fields."""
         if describes is None or describes not in self.types.objects:
-            if by is not None:
+            if by is not None and describes is None:
                 self.problem("only a type with fields is described by one", ("describes", "by"))
             return Environment()
         described = self.types.objects[describes]
@@ -273,7 +274,7 @@ class _CatalogCompiler:
         try:
             type_ = parse_type(column["type"])
         except TypeSyntaxError as error:
-            self.problem(str(error), (*path, "type"), near(error.name or "", t.PRIMITIVES))
+            self.problem(str(error), (*path, "type"), for_type(column["type"], error.name, t.PRIMITIVES))
             return Field(t.DYN)
         if nullable or column.get("optional", False):
             type_ = t.wrapper_of(type_)
@@ -321,6 +322,9 @@ class _CatalogCompiler:
         if variants:
             rows = variants.values.values()
             lacking = [each for each in lacking if not all(each in row for row in rows)]
+        unknown = [each for each in entry if each not in columns and each not in _ENTRY_KEYS]
+        misspelt = {each for key in unknown for each in lacking if is_near(key, each)}
+        lacking = [each for each in lacking if each not in misspelt]
         if lacking:
             self.lacks(name, lacking, columns, path)
         return CatalogEntry(name, own_fields, values, variants)

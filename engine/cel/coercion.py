@@ -12,6 +12,7 @@ from engine.base.errors import Path, near, quote
 from engine.cel import celtypes as t
 from engine.cel.celtypes import Bounds, Kind, ObjectType, Type
 from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
+from engine.cel.suffixes import duration_text
 from engine.cel.times import Duration, TimeRangeError, Timestamp
 from engine.cel.values import Uint, Value
 
@@ -278,7 +279,8 @@ def _timestamp(value: object, path: Path) -> Value:
                     raise
         moment = value if isinstance(value, datetime.datetime) else _parse_time(value)
         if moment.tzinfo is None:
-            raise CoercionError(f"{quote(value)} has no time zone", path, "end it with Z for UTC")
+            hint = f"write {value}T00:00:00Z" if len(str(value)) == _DATE else "end it with Z for UTC"
+            raise CoercionError(f"{quote(value)} has no time zone", path, hint)
         return Timestamp.of(moment)
     except CoercionError:
         raise
@@ -290,6 +292,7 @@ def _timestamp(value: object, path: Path) -> Value:
         ) from None
 
 
+_DATE = len("2026-01-31")
 _FINE_FRACTION = r"(?a)[.,]\d{7}"
 
 
@@ -311,7 +314,9 @@ def _duration(value: object, path: Path) -> Value:
         raise CoercionError(f"the duration {quote(value)} is too long", path) from None
     except ValueError:
         pass
-    raise CoercionError(f"expected a duration like 90s or 1h30m, found {quote(value)}", path)
+    time = duration_text(value) if isinstance(value, str) and len(value) < _SHOWN else None
+    hint = f"write {time}" if time else None
+    raise CoercionError(f"expected a duration like 90s or 1h30m, found {quote(value)}", path, hint)
 
 
 _SCALARS: dict[Type, Callable[[object, Path], Value]] = {

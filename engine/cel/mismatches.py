@@ -144,6 +144,10 @@ def _as_timestamp(shown: str) -> str:
     return f"write timestamp({shown})"
 
 
+_WRITTEN = (t.INT, t.UINT, t.DOUBLE, t.BOOL, t.TIMESTAMP, t.DURATION)
+"""Types of which string() gives the text."""
+
+
 def for_result(text: str, found: Type, wanted: Type) -> str | None:
     """Return the hint for an expression of another type than the policy needs."""
     comment = re.search(r"//(?![^\"']*[\"'][^\"']*$).*\S", text)
@@ -156,7 +160,7 @@ def for_result(text: str, found: Type, wanted: Type) -> str | None:
             return f"write {text[1:-1]} without the quotes of a text"
         simple = re.fullmatch(r"[\w.]+(\([^()]*\))?", text.strip())
         return _not_bool((found,), (text.strip() if simple else f"({text.strip()})",))
-    if {found, wanted} == {t.INT, t.DOUBLE}:
+    if {found, wanted} == {t.INT, t.DOUBLE} or (wanted == t.STRING and found in _WRITTEN):
         return f"write {wanted}({text})"
     return None
 

@@ -65,7 +65,7 @@ _WORDS = {
 
 _HOMES = {
     "rule": ("match", "table", "aggregate"),
-    "rule.match": ("condition", "output", "explanation"),
+    "rule.match": ("condition", "output", "explanation", "plan"),
 }
 """Where keys belong that often stand a level too far out."""
 
@@ -88,6 +88,10 @@ def for_key(
     """
     folded = re.sub(r"[-_ ]", "", key).casefold()
     meant = [each for each in known if each.casefold() == folded]
+    if "match" in known and "condition" not in known and key in _HOMES["rule.match"]:
+        return f"it belongs to a match: match: [{{{key}: …}}]"
+    if folded in ("else", "otherwise", "default") and {"condition", "output"} <= {*known}:
+        return "the last match has no condition: write output"
     close = near(key, known)
     if not meant and close is not None and close.startswith("did you mean"):
         return close

@@ -205,7 +205,11 @@ def _unknown_field(error: ValidationError, path: Path, schema: str) -> Iterator[
             hint = near(str(key), known)
             if schema:
                 hint = for_key(str(key), known, schema, depth=len(path), missing=missing)
-            if "name" in missing and len(_instance(error)) == 1 and isinstance(_instance(error)[key], dict):
+            if (
+                "name" in missing
+                and len(_instance(error)) == 1
+                and isinstance(_instance(error)[key], (dict, str))
+            ):
                 hint = f"{_NAMED} {key}, and its fields beside it"
             if _instance(error)[key] is None and not (hint or "").startswith("did you mean"):
                 hint = "a comma inside { } begins a new field: put quotes around text with commas"
@@ -237,10 +241,12 @@ def _wrong_type(error: ValidationError, path: Path) -> Iterator[Problem]:
         hint = f'write "{quote(error.instance)}" in quotes'
     elif isinstance(error.instance, list) and allowed == ["string"] and path and path[-1] == "type":
         hint = "the type of a list is written list(string)"
+    elif isinstance(error.instance, dict) and path[:1] == ("catalogs",):
+        hint = "a catalog is listed as name@1, or name@1.0.0"
     elif isinstance(error.instance, (dict, list)) and allowed == ["string"]:
         hint = "text or an expression that begins with { or [ needs quotes"
-    elif "array" in allowed and isinstance(error.instance, str) and len(error.instance) < _SHOWN:
-        hint = f"write [{', '.join(re.split(r'[ ]*[|;][ ]*', error.instance))}]"
+    elif "array" in allowed and isinstance(error.instance, (str, int, float)) and _holds_scalars(error):
+        hint = f"write [{', '.join(re.split(r'[ ]*[|;][ ]*', str(error.instance)))}]"
     elif "array" in allowed and isinstance(error.instance, dict):
         hint = "each element of a list begins with '- ', or all stand in [ ]"
     elif path and path[-1] == "values" and isinstance(error.instance, list):
@@ -258,8 +264,14 @@ def _wrong_type(error: ValidationError, path: Path) -> Iterator[Problem]:
 
 _SHOWN = 60
 _MANY_TYPES = 5
-_FIRST = ("value", "params", "type", "match")
+_FIRST = ("value", "params", "builder", "outcome", "type")
 """Keys of which a mapping's only value may be written without it by mistake."""
+
+
+def _holds_scalars(error: ValidationError) -> bool:
+    """Return True for a list of scalars, of which one is given, and short enough to be repeated."""
+    items = _schema(error).get("items", {})
+    return len(str(error.instance)) < _SHOWN and items.get("type") != "object" and "$ref" not in items
 
 
 def _wrapped(error: ValidationError) -> str | None:
@@ -267,6 +279,8 @@ def _wrapped(error: ValidationError) -> str | None:
     first = next((each for each in _FIRST if each in properties), None)
     if first is None:
         return None
+    if first == "outcome":  # of what a test expects, the match is the shortest
+        return f"write {{match: {error.instance}}}"
     value = quote(error.instance) if first == "value" else error.instance
     return f"write {{{first}: {value}}}"
 

@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.base.errors import Path, Problem, near
+from engine.base.errors import Path, Problem
 from engine.base.records import record, replace
 from engine.catalogs.schema_types import SchemaTypes
 from engine.cel import celtypes as t
 from engine.cel.celtypes import Bounds, Field, Kind, ObjectType, Type, TypeSyntaxError, parse_type
 from engine.cel.checker import TYPE_NAMES
 from engine.cel.coercion import CoercionError, coerce
+from engine.cel.hints import for_type
 from engine.cel.limits import POLICY_PARTS, TYPE_DEPTH
 
 if TYPE_CHECKING:
@@ -272,8 +273,7 @@ class _Declarations:
             type_ = parse_type(text, _Named(self))
         except TypeSyntaxError as error:
             known = [*self.known.named, *self.declared, *t.PRIMITIVES, "list", "map", "dyn"]
-            hint = near(error.name, known) if error.name else None
-            self.problem("E102", str(error), at, path, hint)
+            self.problem("E102", str(error), at, path, for_type(text, error.name, known))
             return t.DYN
         for inner in _inner(type_):
             if inner.kind is Kind.PARAMETER:

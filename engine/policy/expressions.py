@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.base.errors import Path, Problem, near
+from engine.base.errors import Path, Problem
 from engine.catalogs.schema_types import schema_types
 from engine.catalogs.store import PolicyStore
 from engine.cel import celtypes as t
 from engine.cel import syntax as ast
 from engine.cel.celtypes import ObjectType, Substitution, Type, TypeSyntaxError, parse_type
 from engine.cel.checker import CelCheckError, Environment
+from engine.cel.hints import for_type
 from engine.cel.limits import MOST_FAULTS
 from engine.cel.mismatches import for_result
 from engine.cel.recall import check_recalled, parse_recalled
@@ -69,7 +70,7 @@ class ExpressionCompiler:
             return parse_type(declared["type"], self.types.named)
         except TypeSyntaxError as error:
             known = [*self.types.named, *t.PRIMITIVES, "list", "map", "dyn"]
-            self.problem("E102", str(error), path, near(error.name, known) if error.name else None)
+            self.problem("E102", str(error), path, for_type(declared["type"], error.name, known))
             return None
 
     def expression(self, path: Path, environment: Environment, wanted: Type | None) -> Expression | None:

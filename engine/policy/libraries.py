@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from engine.base.errors import EngineError, Path, PolicyError, Problem, near
+from engine.base.errors import EngineError, Path, PolicyError, Problem, is_near, near
 from engine.base.records import field, record
 from engine.catalogs.store import PolicyStore
 from engine.cel.celtypes import Type
@@ -279,8 +279,8 @@ class Linker:
                 hint = (
                     f"declare it as an input, or set it: {{name: {library.reference}, with: {{{name}: …}}}}"
                 )
-                misspelt = [each for each in library.bindings if each not in declared and near(each, [name])]
-                if not any((near(each, [name]) or "").startswith("did you mean") for each in misspelt):
+                unknown = [each for each in library.bindings if each not in declared]
+                if not any(is_near(each, name) for each in unknown):
                     owner.problem(CODE, message, library.path, hint)
         for name, path in library.bindings.items():
             if name not in declared:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from engine.base.errors import Path, near
+from engine.base.errors import Path, is_near, near
 from engine.base.records import replace
 from engine.cel import celtypes as t
 from engine.cel.celtypes import Substitution, Type, parse_type
@@ -196,7 +196,10 @@ class RuleCompiler(ExpressionCompiler):
             return match
         given = plan.get("arguments", {})
         for parameter_name, parameter in signature.parameters.items():
-            if parameter.required and parameter_name not in given:
+            misspelt = any(
+                is_near(each, parameter_name) for each in given if each not in signature.parameters
+            )
+            if parameter.required and parameter_name not in given and not misspelt:
                 self.problem(
                     "E106",
                     f"builder {name} needs the argument '{parameter_name}'",

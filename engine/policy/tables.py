@@ -18,6 +18,7 @@ from engine.catalogs.table_files import read_table
 from engine.cel import celtypes as t
 from engine.cel.celtypes import TypeSyntaxError, parse_type
 from engine.cel.coercion import CoercionError, coerce
+from engine.cel.hints import for_type
 from engine.documents import Document, Piece
 from engine.documents.composed import Node, close_document, open_document
 from engine.policy.table_cells import (
@@ -173,7 +174,7 @@ class _Expander:
         try:
             type_ = parse_type(node["type"].value, schema_types().named)
         except TypeSyntaxError as error:
-            hint = near(error.name, t.PRIMITIVES) if error.name else None
+            hint = for_type(node["type"].value, error.name, t.PRIMITIVES)
             self.problems.append(node["type"].problem(str(error), hint, code="E102"))
             return None
         tested = "input" in node

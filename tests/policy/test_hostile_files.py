@@ -1,4 +1,4 @@
-"""Files that multiply each other: libraries, overlays, parts, catalogs, suites and CSV files end with one message."""
+"""Files that multiply each other: libraries, overlays, parts, catalogs and suites end with a message."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ def test_changes_of_an_overlay_apply_in_order(run: Run, tmp_path: Path) -> None:
 
 def test_a_cell_of_a_catalog_has_a_small_budget(run: Run, tmp_path: Path) -> None:
     cell = '{a: {expression: "lists.range(1000000).map(q, q * q).sum()"}}'
-    catalog = f"{HEAD.format('Catalog', 'big')}describes: {{type: Device, by: kind}}\ncolumns: {{a: {{type: int}}}}\n"
+    described = "describes: {type: Device, by: kind}\ncolumns: {a: {type: int}}\n"
+    catalog = HEAD.format("Catalog", "big") + described
     files = {
         "catalog/big/1.0.0.yaml": f"{catalog}entries:\n  CudaGpu: {cell}\n",
         "p/1.0.0.yaml": HEAD.format("Policy", "p")

@@ -70,7 +70,7 @@ TOGETHER = ("rate", "rate-acme", "library")
 
 
 def write_site(folder: Path, mistake: dict[str, Any]) -> None:
-    """Write the site, one of its files with a mistake; then without the files that have nothing to do with it."""
+    """Write the site; for a mistake, the files that have to do with it."""
     changed = mistake.get("file", "").partition("/")[0]
     for name, text in SITE["files"].items():
         owner = name.partition("/")[0]

@@ -443,10 +443,9 @@ def rows_that_all_overlap() -> str:
 
 @kind
 def defaults_of_defaults() -> str:
-    types = "".join(
-        f"  T{n}: {{fields: {{a: {{type: T{n + 1}, default: {{}}}}, b: {{type: T{n + 1}, default: {{}}}}}}}}\n"
-        for n in range(24)
-    )
+    field = "{{type: T{}, default: {{}}}}"
+    fields = (f"a: {field.format(n + 1)}, b: {field.format(n + 1)}" for n in range(24))
+    types = "".join(f"  T{n}: {{fields: {{{each}}}}}\n" for n, each in enumerate(fields))
     declared = f"types:\n{types}  T24: {{fields: {{a: {{type: int, default: 1}}}}}}\n"
     head = HEAD.replace("inputs: [", "inputs: [{name: d, type: T0, default: {}}, ")
     return policy("x", head=head.replace("inputs:", f"{declared}inputs:"))

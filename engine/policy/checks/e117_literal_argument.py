@@ -1,15 +1,15 @@
 """A literal argument does not fit its call.
 
 `timestamp("2026-13-01T00:00:00Z")`, `duration("1 day")`, an invalid pattern of `matches`, an unknown time
-zone or a format clause without a fitting argument end in an error whenever they are evaluated. An argument
-without a clause is left out of the text.
+zone, a format clause without a fitting argument, a list's element -1 or an entry that a catalog does not have end
+in an error whenever they are evaluated. An argument without a clause is left out of the text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.base.errors import Problem
+from engine.base.errors import Problem, near, quote
 from engine.cel import celtypes as t
 from engine.cel import syntax as ast
 from engine.cel.budget import Budget, steps_allowed
@@ -44,9 +44,11 @@ def find(policy: CompiledPolicy) -> Iterator[Problem]:
         checked = use.expression.checked
         for node, call in checked.calls.items():
             place, message = _fault(checked, node, call) or (None, "")
+            hint = None if place is None else for_literal(call.function, place)
+            if place is None and call.function == "_[_]":
+                place, message, hint = _no_entry(policy, checked, call) or (None, "", None)
             if place is not None:
                 path = use.expression.path
-                hint = for_literal(call.function, place)
                 yield Problem(message, use.expression.place(place.start), hint, path=path)
 
 
@@ -70,6 +72,21 @@ def _fault(checked: Checked, node: ast.Node, call: ResolvedCall) -> tuple[ast.No
         position = 1 if call.function in ("matches", *_PARTS) else 0
         return arguments[position], error.message
     return None
+
+
+def _no_entry(
+    policy: CompiledPolicy, checked: Checked, call: ResolvedCall
+) -> tuple[ast.Node, str, str | None] | None:
+    """Return the literal key that a catalog does not have, unless the expression asks for it first."""
+    listed, key = call.arguments
+    name = checked.names.get(listed, "").removeprefix("catalogs.")
+    catalog = policy.catalogs.get(name)
+    if catalog is None or not isinstance(key, ast.Literal) or key.value in catalog.entries:
+        return None
+    asked = any(each.function in ("_in_", "_[?_]") for each in checked.calls.values())
+    if asked:
+        return None
+    return key, f"catalog {name} has no entry {quote(key.value)}", near(str(key.value), catalog.entries)
 
 
 def _format_fault(

@@ -2,8 +2,8 @@
 
 `yes`, `no`, `on` and `off` without quotes are text in YAML 1.2, though bools in YAML 1.1: write `true` or
 `false`, or put text in quotes. So are numbers with a unit or with grouped digits: `80%`, `2_000.5`. A number
-that begins with 0 is decimal in CEL, though octal in many languages: `017` is 17. Nothing is filled into text by
-itself: `"{name}"` and `"${name}"` are the text as it is written, and `format()` alone fills `"%s"`.
+that begins with 0 is decimal in CEL, though octal in many languages: `017` is 17. Nothing is filled into text
+by itself: `"{name}"` and `"${name}"` are the text as it is written, and `format()` alone fills `"%s"`.
 """
 
 from __future__ import annotations
