@@ -6,6 +6,7 @@ The algorithm is cel-spec's: overloads are tried in turn, type parameters are bo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
@@ -275,9 +276,30 @@ class _Checker:
             if noun is None
             else f"undeclared {noun} '{member}'",
             node.position,
-            near(member, members),
+            self.underlined(node, member, members) or near(member, members),
             "E102",
         )
+
+    def is_hyphened(self, node: ast.Node, scope: Locals) -> bool:
+        """Report `constants.free-limit`, a name with a hyphen, and return True for it."""
+        name = ast.dotted_name(node)
+        if not isinstance(node, ast.Select) or name is None or self.known_member(name):
+            return False
+        before = len(self.faults)
+        self.visit(node, scope)
+        hyphened = any("no hyphens" in (each.hint or "") for each in self.faults[before:])
+        if not hyphened:
+            del self.faults[before:]
+        return hyphened
+
+    def known_member(self, name: str) -> bool:
+        return name in self.environment.variables
+
+    def underlined(self, node: ast.Select, member: str, members: Sequence[str]) -> str | None:
+        """Return the hint for `constants.free-limit`, which is a difference."""
+        rest = re.match(r"(?:-\w+)+", self.text[node.end : node.end + 100])
+        name = member + rest[0].replace("-", "_") if rest else ""
+        return f"write {name}: names have no hyphens" if name in members else None
 
     def field_type(self, node: ast.Select, operand: Type) -> Type:
         operand = operand.exact
@@ -436,9 +458,9 @@ class _Checker:
             hint = hints.for_lambda(function.name, node, self.text)
             return self.fault(f"{function.name}() takes no name and expression", node.position, hint)
         before = len(self.faults)
+        if function.name == "_-_" and self.is_hyphened(arguments[0], scope):
+            return DYN
         types = tuple(self.visit(argument, scope) for argument in arguments)
-        if len(self.faults) > before and arguments and arguments[0] is node.target and types[0] == DYN:
-            return DYN  # what the function is called for is faulty
         if function.name == "_?_:_":
             types = _without_null(arguments, types)
         if function.variadic and len(arguments) == 1 and _is_empty_list(arguments[0]):
@@ -446,7 +468,11 @@ class _Checker:
         member = node.target is not None and arguments and arguments[0] is node.target
         variadic = function.variadic and len(arguments) > 2
         given = (t.list_of(self.joined(list(types))),) if variadic else types
-        return self.overload(node, function, arguments, given, bool(member), variadic)
+        known = len(self.faults)
+        type_ = self.overload(node, function, arguments, given, bool(member), variadic)
+        if known > before:  # that no overload fits follows from the faults of the arguments
+            del self.faults[known:]
+        return type_
 
     def no_function(self, node: ast.Call, scope: Locals) -> Type:
         """Report a function that does not exist, and what is wrong in its arguments."""

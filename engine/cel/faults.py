@@ -246,8 +246,8 @@ def _percentage(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
 def _not(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
     """`not x`, `x not in y`: `not` is a name to the grammar."""
     token = tokens[index]
-    if token.kind == "name" and token.text == "not" and tokens[index + 1].kind == "in":
-        return CelSyntaxError("unexpected 'not'", token.start, "write !(x in y)")
+    if token.kind == "name" and token.text.lower() == "not" and tokens[index + 1].text.lower() == "in":
+        return CelSyntaxError(f"unexpected {token.text!r}", token.start, "write !(x in y)")
     if token.kind == "!" and tokens[index + 1].kind == "in":
         return CelSyntaxError("unexpected '!'", token.start, "write !(x in y)")
     if index and tokens[index - 1].text in ("not", "NOT") and tokens[index - 1].kind == "name":
@@ -261,10 +261,10 @@ def _word(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
     token = tokens[index]
     if token.kind != "name" or index == 0 or not _is_value(tokens[index - 1]):
         return None
-    if token.text == "is" and tokens[index + 1].text == "not":
+    if token.text.lower() == "is" and tokens[index + 1].text.lower() == "not":
         return CelSyntaxError("unexpected 'is not'", token.start, "inequality is written !=")
     hint = WORDS.get(token.text) or WORDS.get(token.text.lower())
-    if hint is None and token.text == "In":
+    if hint is None and token.text.lower() == "in":
         hint = "write in"
     return CelSyntaxError(f"unexpected {token.text!r}", token.start, hint) if hint else None
 
@@ -350,6 +350,25 @@ def _range(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
     return None
 
 
+def _between(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
+    """`a ~ b`, `[x | …]`, `{ |x| … }`, `a->b`, `a::b`: symbols with another meaning between two names."""
+    token = tokens[index]
+    before = tokens[index - 1] if index else None
+    bracket = _open_bracket(tokens[:index])
+    hint = None
+    if token.kind == "~" and before is not None and _is_value(before):
+        hint = _MATCHES
+    elif token.kind == "|" and bracket is not None and bracket in tokens[max(index - 2, 0) : index]:
+        hint = _LOOP if bracket.kind in "[{" else None
+    elif token.kind == ":" and tokens[index + 1].kind == ":":
+        hint = "a field is read by a point: a.b"
+    elif token.kind == ">" and before is not None and before.kind == "-" and bracket is None:
+        return CelSyntaxError("unexpected '->'", before.start, "a field is read by a point: a.b")
+    elif token.kind in ("<", ">", "==", "!=", "<=", ">=") and bracket is not None and bracket.kind == "{":
+        hint = "CEL has no blocks in { }: write the condition alone"
+    return CelSyntaxError(f"unexpected {token.text!r}", token.start, hint) if hint else None
+
+
 def _operand(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
     """`/a.*/` and `list[*]`: a symbol where a value is expected."""
     token = tokens[index]
@@ -375,6 +394,7 @@ _PAIRS = {
     **dict.fromkeys(
         [("+", "="), ("-", "="), ("*", "="), ("/", "=")], "an expression changes nothing: write x + 1"
     ),
+    ("!", "."): "write a.b without !; a value that may be null is asked for first",
     ("?", "?"): "write a.?b.orValue(c), or has(a.b) ? a.b : c",
     ("?", "."): "an optional field is written a.?b",
     ("?", "["): "an optional element is written a[?b]",
@@ -428,6 +448,17 @@ _SPACED = {"<=", ">=", "!=", "==", "&&", "||"}
 """Operators that fall apart by a space in them."""
 
 _CASES: tuple[_Case, ...] = (
-    *(_percentage, amount_of_a_unit, _optional_chaining, _template, _not, _word, _pair, _range, _prefix),
+    *(
+        _percentage,
+        amount_of_a_unit,
+        _optional_chaining,
+        _template,
+        _not,
+        _word,
+        _between,
+        _pair,
+        _range,
+        _prefix,
+    ),
     *(_punctuation, _operand, _sentence),
 )

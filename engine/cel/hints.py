@@ -80,7 +80,18 @@ _SAME = {
     "day": "time.getDate()", "weekday": "time.getDayOfWeek(), from 0 for Sunday",
     "hour": "time.getHours()", "minute": "time.getMinutes()", "second": "time.getSeconds()",
     "totalSeconds": "time.getSeconds()", "isBlank": "x.trim() == ''", "mod": "a % b", "power": "x * x",
-    "parse": 'timestamp("2026-01-31T00:00:00Z")', "strptime": 'timestamp("2026-01-31T00:00:00Z")',
+    "Date.parse": 'timestamp("2026-01-31T00:00:00Z")', "time.parse": 'timestamp("2026-01-31T00:00:00Z")',
+    "concatenate": "a + b", "left": "text.substring(0, n)", "right": "text.substring(size(text) - n)",
+    "mid": "text.substring(from, to)", "equals": "a == b",
+    "equalsIgnoreCase": "a.lowerAscii() == b.lowerAscii()",
+    "isdigit": 'text.matches("^[0-9]+$")', "isalpha": 'text.matches("^[a-zA-Z]+$")',
+    "list": "[a, b]", "tuple": "[a, b]", "set": "list.distinct()", "dict": "{key: value}",
+    "enumerate": "list.transformList(i, x, …)", "zip": "lists.range(size(a)).map(i, …)",
+    "sprint": "string(x)", "itoa": "string(x)", "atoi": "int(x)", "unix": "int(time)", "getTime": "int(time)",
+    "before": "a < b", "isBefore": "a < b", "after": "a > b", "isAfter": "a > b",
+    "addDate": 'time + duration("24h")', "addDays": 'time + duration("24h")',
+    "matchString": 'text.matches("…")', "can": "has(a.b)", "try": "a.?b.orValue(default)",
+    "repeat": "text + text", "strptime": 'timestamp("2026-01-31T00:00:00Z")',
     "parseTime": 'timestamp("2026-01-31T00:00:00Z")', "cidrMatch": "cidr(text).containsIP(ip)",
 }  # fmt: skip
 """Functions under the names that other languages give them, and how CEL writes them."""
@@ -95,6 +106,10 @@ _NOT_OFFERED = {
     "today": "declare an input of type timestamp: a decision depends on its request alone",
     "random": "declare an input: a decision depends on its request alone",
     "uuid": "declare an input: a decision depends on its request alone",
+    "since": "declare an input of type timestamp: a decision depends on its request alone",
+    "JSON.parse": "an input may have any type: requests are read already",
+    "json.unmarshal": "an input may have any type: requests are read already",
+    "json.loads": "an input may have any type: requests are read already",
     "getenv": "declare an input: a decision depends on its request alone",
     "env": "declare an input: a decision depends on its request alone",
     "print": "`engine eval --explain` shows every value",
@@ -164,6 +179,8 @@ _WHOLE = (
     "this",
     "context",
     "ctx",
+    "oldObject",
+    "namespaceObject",
 )
 """What other languages call the whole of the inputs."""
 
@@ -248,6 +265,9 @@ def for_function(name: str, member: bool, known: Iterable[str]) -> str | None:
     bare = name.rpartition(".")[2]
     if not member and name.lower() in WORDS:
         return WORDS[name.lower()]
+    if not member and name.lower() in ("true", "false"):
+        return f"write {name.lower()}"
+    name = name.lower() if name in ("MIN", "MAX") else name
     if not member and name in ("min", "max"):
         return f"write math.{'least' if name == 'min' else 'greatest'}(a, b), or list.{name}()"
     if member and bare in _METHODS:
@@ -271,6 +291,8 @@ def for_field_of(type_: Type, name: str, shown: str) -> str | None:
         type_.kind is Kind.LIST or type_ in (t.STRING, t.BYTES)
     ):
         return f"write size({shown})"
+    if name == "value" and type_.kind is not Kind.LIST:
+        return f"write {shown}"
     if type_ in (t.TIMESTAMP, t.DURATION):
         for each in (f"{name.removesuffix('s')}", f"{name}s"):
             if each in _SAME and _SAME[each].startswith("time."):

@@ -68,6 +68,10 @@ def _of_another_type(
         return f"write {shown[0]}.substring({', '.join(shown[1:])})"
     if name == "join" and len(given) == 2 and given[1].kind is Kind.LIST:
         return f"write {shown[1]}.join({shown[0]})"
+    if name == "compareTo" and len(given) == 2:
+        return f"write {shown[0]} < {shown[1]}, or {shown[0]} == {shown[1]}"
+    if name == "sum" and given[0] == t.list_of(t.STRING):
+        return f"write {shown[0]}.join()"
     if name == "matches" and len(given) == 3:
         return "flags are written in the pattern: text.matches('(?i)…')"
     if name == "format" and given[0] in (t.TIMESTAMP, t.DURATION):
@@ -193,6 +197,8 @@ def _indexed(arguments: Sequence[ast.Node], given: tuple[Type, ...], shown: Sequ
     if given[0].kind is Kind.LIST:
         return "a list is indexed by an int from 0; an element with a property is list.filter(x, …)[0]"
     if given[0] == t.STRING:
+        if shown[1].startswith("-"):
+            return f"write {shown[0]}.substring({shown[0]}.size() - {shown[1][1:]})"
         return f"write {shown[0]}.charAt({shown[1]})"
     field = arguments[1].value if isinstance(arguments[1], ast.Literal) else None
     if given[0].kind is Kind.OBJECT and isinstance(field, str) and field.isidentifier():

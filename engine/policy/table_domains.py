@@ -172,7 +172,7 @@ class _Masks:
             for first, last in spans:
                 changes[first] ^= 1 << row
                 changes[last + 1] ^= 1 << row
-        self.at_index = list(accumulate(changes[:-1], xor))
+        self.at_index: list[int] = list(accumulate(changes[:-1], xor))
 
     def runs(self, cell: Admitted) -> Iterator[tuple[int, int]]:
         """Yield the runs of points at which a cell holds."""

@@ -167,15 +167,33 @@ def _causes(findings: Sequence[Finding]) -> list[Finding]:
     A faulty file is reported once, where it stands: not again for overlays, policies and suites that read it.
     """
     unreadable = {each.problem.place for each in findings if each.code in ("E001", "E002")}
-    loaded = {f"{CANNOT_BE_LOADED}{each.problem.message}" for each in findings if each.code != "E116"}
+    said = (each.problem.message.partition(_CHANGED)[0] for each in findings if each.code != "E116")
+    loaded = {f"{CANNOT_BE_LOADED}{message}" for message in said}
     kept: dict[tuple[Place | None, str], Finding] = {}
-    for finding in sorted(findings, key=lambda each: each.code):
+    for finding in sorted(findings, key=lambda each: (each.code, _CHANGED in each.problem.message)):
         problem = finding.problem
         if finding.code in _OF_READERS and problem.place in unreadable:
             continue
         if finding.code != "E116" or problem.message not in loaded:
-            kept.setdefault((problem.place, problem.message), finding)
+            kept.setdefault((problem.place, problem.message.partition(_CHANGED)[0]), finding)
     return list(kept.values())
+
+
+_CHANGED = ", as changed by "
+"""Before the overlay that is the reason of a fault in the file of its base."""
+
+
+def _blamed(problems: Iterable[Problem], document: Document) -> list[Problem]:
+    """Return problems; those of an overlay that are in another file name the overlay."""
+    if document.value["kind"] != "Overlay":
+        return list(problems)
+    name = f"{document.value['name']}@{document.value['version']}"
+    return [
+        replace(each, message=f"{each.message}{_CHANGED}{name}")
+        if each.place is not None and each.place.file != document.name
+        else each
+        for each in problems
+    ]
 
 
 _OF_READERS = ("E112", "E120", "E121", "E122")
@@ -306,7 +324,7 @@ class _Checker:
             policy, problems = None, [problem]
         if self.seen is not None:
             self.seen(Seen(document, policy, tuple(sites or ()), self.store(root)))
-        self.add(problems, "E104", document)
+        self.add(_blamed(problems, document), "E104", document)
         for check in checks().values():
             if check.find is not None and policy is not None and (check.faulty or not problems):
                 self.add(check.find(policy), check.code, document)

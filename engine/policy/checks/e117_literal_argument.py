@@ -1,8 +1,8 @@
 """A literal argument does not fit its call.
 
 `timestamp("2026-13-01T00:00:00Z")`, `duration("1 day")`, an invalid pattern of `matches`, an unknown time
-zone, a format clause without a fitting argument, a list's element -1 or an entry that a catalog does not have end
-in an error whenever they are evaluated. An argument without a clause is left out of the text.
+zone, a format clause without a fitting argument, a list's element -1 or an entry that a catalog does not have
+end in an error whenever they are evaluated. An argument without a clause is left out of the text.
 """
 
 from __future__ import annotations
