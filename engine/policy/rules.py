@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
@@ -332,19 +331,13 @@ class RuleCompiler(ExpressionCompiler):
         combinations = self.expression((*path, "most_combinations"), environment, t.INT)
         return None if candidates is None or combinations is None else Negotiation(candidates, combinations)
 
-    def usual_result(self) -> tuple[str, Type, Path]:
-        """Return the first result of the kind and type that most matches have: others differ from it."""
-        counts = Counter((kind, str(type_)) for kind, type_, _ in self.results)
-        (usual, _), *_ = counts.most_common(1)
-        return next(each for each in self.results if (each[0], str(each[1])) == usual)
-
     def outcome(self) -> Literal["plan", "value"]:
         """What the policy's matches lead to; they must all lead to the same."""
         if not self.results:
             return "value"
-        first_kind, joined, first_path = self.usual_result()
+        first_kind, joined, first_path = self.results[0]
         line = self.document.place(first_path).line
-        for kind, type_, path in self.results:
+        for kind, type_, path in self.results[1:]:
             if kind != first_kind:
                 self.problem(
                     "E111",
