@@ -313,7 +313,7 @@ class DeclarationCompiler(ExpressionCompiler, ABC):
         for number, cells in enumerate(entry["table"]["rows"]):
             own: Path = (*path, "rows", number)
             if len(cells) != len(columns):
-                expected = f"{len(columns)} ({', '.join(columns)})"
+                expected = f"{len(columns)} cells ({', '.join(columns)})"
                 found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
                 self.problem("E104", f"row {number + 1} has {found}, expected {expected}", own)
                 continue

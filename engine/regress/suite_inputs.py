@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from engine.base.errors import Path, Problem, near, path_text, quote
+from engine.base.errors import Path, Problem, near, path_text
 from engine.cel import celtypes as t
 from engine.cel.coercion import CoercionError, coerce
 from engine.decide.policy import Policy
@@ -63,11 +63,11 @@ class DeclaredInputs:
             except CoercionError as error:
                 document, path = self.origin(name, error.path, stated, origins, fixtures)
                 place = document.place(path, key=error.at_key)
-                message = f"{path_text(error.path)}: {error.message}"
-                hint = error.hint
+                message, hint = error.message, error.hint
                 if len(error.path) == 1 and isinstance(inputs[name], str) and fixtures.get(name):
-                    message = f"{name}: {quote(inputs[name])} is neither a fixture nor a {declared.type_name}"
+                    message = re.sub(r"^expected ", "expected a fixture or ", message)
                     hint = near(str(inputs[name]), fixtures[name]) or hint
+                message = f"{path_text(error.path)}: {message}"
                 problem = Problem(message, place, hint, path, at_key=error.at_key)
                 if problem not in self.reported:
                     self.reported.add(problem)
