@@ -453,7 +453,7 @@ _MAKERS = {
     "llama": "llama.cpp",
     "ollama": "Ollama",
     "pytorch": "PyTorch",
-    "portable": "OpenCL, SYCL and Vulkan",
+    "portable": "OpenCL, SYCL, Vulkan, and tables that people write",
     "bus": "The PCI bus",
     "slurm": "Slurm",
     "ray": "Ray",
@@ -478,7 +478,10 @@ _WORDS = """
 ## No machine at hand
 
 Words describe a machine: `8xH100-SXM`, `2x8xH200-SXM` (nodes × devices), `v5p-8` (a TPU slice, by cores),
-`2xGaudi3+8xL40S`. Types of clouds' machines are words, too: `p5.48xlarge`, `2xa3-highgpu-8g`.
+`2xGaudi3+8xL40S`. Types of clouds' machines and names of systems are words, too: `p5.48xlarge`,
+`2x DGX H100`, `GB200 NVL72`. So is what people say: `H100 x8`, `two RTX 3090s`, `2 nodes of 8 H100`,
+`M4 Max 128GB`, `8xH100, 4xA100`.
+A word with several meanings is refused: `HGX H100` is a board of four or eight.
 
 | type | devices | network between machines |
 |---|---|---|"""
@@ -502,7 +505,8 @@ def _machines() -> Iterator[str]:
         if row["devices"] is not None:
             rate = row["network_gbs"]
             network = "" if rate is None else f"{row['network']}, {rate:g} GB/s per device"
-            yield f"| `{name}` | {row['devices']} × {row['product']} | {network} |"
+            machines = "" if row["machines"] is None else f"{row['machines']} machines with "
+            yield f"| `{name}` | {machines}{row['devices']} × {row['product']} | {network} |"
     for maker in makers:
         yield f"\n## {_MAKERS[maker]}"
         for reader in by_maker[maker]:
@@ -569,7 +573,7 @@ field that a
 of fixed size per
   request (in 32 bits) and the last inputs of their convolution; indexers of sparse attention cache their
   keys as well.
-- **Context**: positions, scaled by YaRN, as vLLM derives it.
+- **Context**: positions, scaled (YaRN, linear, dynamic) as vLLM derives it.
 
 A checkpoint says its own quantization, so `--quantization` may be left out. One that contradicts the
 checkpoint is an error; a

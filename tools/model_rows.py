@@ -26,8 +26,22 @@ LISTS = (
         "full_attn_idxs",
         "num_key_value_heads",
         "intermediate_size",
+        "cross_attention_layers",
+        "attention_layers",
+        "attn_layer_indices",
     ),
 )
+NULLS = {
+    "q_lora_rank",
+    "sliding_window",
+    "kv_lora_rank",
+    "num_key_value_heads",
+    "n_inner",
+    "intermediate_size",
+}
+"""Fields for which null differs from a default."""
+TEXTS = {"model_type", "norm_type", "feed_forward_proj", "version", "hybrid_override_pattern"}
+"""Texts that counts depend on."""
 SKIPPED = {
     *(
         "bos_token_id",
@@ -96,20 +110,23 @@ def row_of(config: dict[str, Any], hub: str) -> dict[str, Any]:
             continue
         if name in LISTS and isinstance(value, list):
             lists[name] = run_lengths(value)
-        elif name in LISTS and isinstance(value, str):
-            lists[name] = value
         elif isinstance(value, bool):
             flags[name] = value
         elif isinstance(value, int):
             numbers[name] = value
     row["dtype"] = text.get("dtype") or text.get("torch_dtype") or "bfloat16"
+    nulls = [name for name, value in text.items() if value is None and name in NULLS]
+    words = {name: str(text[name]) for name in TEXTS if isinstance(text.get(name), (str, float))}
+    row |= {name: value for name, value in (("nulls", nulls), ("texts", words)) if value}
     vision = config.get("vision_config")
     if isinstance(vision, dict):
-        row["vision"] = {
-            name: value
-            for name, value in vision.items()
-            if isinstance(value, int) and not isinstance(value, bool)
-        }
+        kinds = {"vision": int, "vision_flags": bool, "vision_texts": str}
+        for column, kind in kinds.items():
+            row[column] = {
+                name: value
+                for name, value in vision.items()
+                if type(value) is kind and (kind is not str or name in TEXTS)
+            }
     return {**row, "numbers": numbers, "flags": flags, "lists": lists}
 
 

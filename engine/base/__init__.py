@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         RequestError,
         RuntimeUnavailableError,
         internal_fault,
+        is_near,
         near,
         path_text,
         quote,
@@ -55,6 +56,7 @@ __all__ = [
     "format_count",
     "in_order",
     "internal_fault",
+    "is_near",
     "near",
     "parse_bytes",
     "parse_count",
@@ -76,7 +78,7 @@ if not TYPE_CHECKING:  # type checkers would take every name for exported
             "errors": (
                 "DocumentError EngineError EvaluationError MissingInputError NO_FAULTS Path "
                 "Place PolicyError Problem RenderError RequestError RuntimeUnavailableError "
-                "internal_fault near path_text quote"
+                "internal_fault is_near near path_text quote"
             ),
             "lifetime": "SAFE_PATH end_with",
             "pool": "collect_rarely in_order",

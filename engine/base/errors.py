@@ -217,26 +217,37 @@ def _raised_at(error: BaseException) -> str:
 
 
 _MANY_OPTIONS = 300
+_FEW_OPTIONS = 12
+"""Options that a hint lists one and all."""
 
 
-def near(name: str, options: Iterable[str]) -> str | None:
-    """A hint that names the options nearest to `name`, or all of them where they are few."""
+def near(name: str, options: Iterable[str], *, cutoff: float = 0.6, listing: bool = True) -> str | None:
+    """A hint that names the options nearest to `name`, or all of them where they are few, with `listing`."""
     import difflib
     from itertools import islice
 
     known = sorted(set(options))
+    few = len(known) <= _FEW_OPTIONS
     if len(known) > _MANY_OPTIONS:  # comparing takes 10 µs each, and there may be many to report
         alike = (each for each in known if abs(len(each) - len(name)) < 3 and each[:1] == name[:1])
         known = list(islice(alike, _MANY_OPTIONS))
-    close = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
+    close = difflib.get_close_matches(name, known, n=2, cutoff=cutoff)
     if not close:
         folded = {option.casefold(): option for option in known}
-        close = [folded[match] for match in difflib.get_close_matches(name.casefold(), list(folded), n=2)]
+        close = [
+            folded[match]
+            for match in difflib.get_close_matches(name.casefold(), list(folded), n=2, cutoff=cutoff)
+        ]
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"
-    if 0 < len(known) <= 12:
+    if known and few and listing:
         return "known: " + ", ".join(known)
     return None
+
+
+def is_near(name: str, other: str) -> bool:
+    """True if `near` takes a name for a slip of another."""
+    return (near(name, [other]) or "").startswith("did you mean")
 
 
 def path_text(path: Path) -> str:

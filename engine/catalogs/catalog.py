@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.base.errors import Path, Place, PolicyError, Problem, near
+from engine.base.errors import Path, Place, PolicyError, Problem, is_near, near
 from engine.base.memory import Same, recall
 from engine.base.records import field, record
 from engine.catalogs.schema_types import SchemaTypes
@@ -13,6 +13,7 @@ from engine.cel import celtypes as t
 from engine.cel.celtypes import Field, Kind, ObjectType, Substitution, Type, TypeSyntaxError, parse_type
 from engine.cel.checker import CelCheckError, Checked, Environment, check
 from engine.cel.coercion import CoercionError, coerce
+from engine.cel.hints import for_type
 from engine.cel.parser import NOT_FIELDS
 from engine.cel.values import Value
 from engine.documents import Document
@@ -246,7 +247,7 @@ class _CatalogCompiler:
     ) -> Environment:
         """What a computed value may read: the described value with its own fields."""
         if describes is None or describes not in self.types.objects:
-            if by is not None:
+            if by is not None and describes is None:
                 self.problem("only a type with fields is described by one", ("describes", "by"))
             return Environment()
         described = self.types.objects[describes]
@@ -273,7 +274,7 @@ class _CatalogCompiler:
         try:
             type_ = parse_type(column["type"])
         except TypeSyntaxError as error:
-            self.problem(str(error), (*path, "type"), near(error.name or "", t.PRIMITIVES))
+            self.problem(str(error), (*path, "type"), for_type(column["type"], error.name, t.PRIMITIVES))
             return Field(t.DYN)
         if nullable or column.get("optional", False):
             type_ = t.wrapper_of(type_)
@@ -313,14 +314,31 @@ class _CatalogCompiler:
         row = self.row(entry, path, columns, environment, skip=_ENTRY_KEYS)
         values = {**self.defaults, **row}
         variants = self.variants(entry, path, columns, environment)
-        for column_name, column in columns.items():
-            if column_name in entry or column_name in self.defaults or column.type.kind is Kind.WRAPPER:
-                continue  # given, though perhaps wrongly, or may be left out
-            if not variants or not all(column_name in row for row in variants.values.values()):
-                self.problem(
-                    f"entry '{name}' has no {column_name}", path, column.description or None, key=True
-                )
+        lacking = [
+            each
+            for each, column in columns.items()
+            if each not in entry and each not in self.defaults and column.type.kind is not Kind.WRAPPER
+        ]
+        if variants:
+            rows = variants.values.values()
+            lacking = [each for each in lacking if not all(each in row for row in rows)]
+        unknown = [each for each in entry if each not in columns and each not in _ENTRY_KEYS]
+        misspelt = {each for key in unknown for each in lacking if is_near(key, each)}
+        lacking = [each for each in lacking if each not in misspelt]
+        if lacking:
+            self.lacks(name, lacking, columns, path)
         return CatalogEntry(name, own_fields, values, variants)
+
+    def lacks(self, name: str, lacking: Sequence[str], columns: Mapping[str, Field], path: Path) -> None:
+        """Report an entry without columns that each has; a misspelt name is a new entry, too."""
+        others = (each for each in self.value["entries"] if each != name)
+        close = near(name, others) if len(lacking) > 1 else None
+        hint = columns[lacking[0]].description or None
+        if close is not None and close.startswith("did you mean"):
+            hint = f"a new entry? Or {close}"
+        elif len(lacking) > 1:
+            hint = None
+        self.problem(f"entry '{name}' has no {', '.join(lacking)}", path, hint, key=True)
 
     def variants(
         self, entry: dict[str, Any], path: Path, columns: Mapping[str, Field], environment: Environment

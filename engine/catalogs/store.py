@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
-from engine.base.errors import DocumentError, PolicyError, near
+from engine.base.errors import DocumentError, PolicyError, near, quote
 from engine.base.memory import recall
 from engine.base.records import record
 from engine.documents.confined import ConfinedError, read_below
@@ -93,7 +93,7 @@ class PolicyStore:
         found = list(self.entries(kind, match["name"]))
         if not found:
             names = {entry.name for entry in self.entries(kind)}
-            raise PolicyError(f"unknown {kind} '{match['name']}'", hint=near(match["name"], names))
+            raise PolicyError(f"unknown {kind} {quote(match['name'])}", hint=near(match["name"], names))
         wanted = match["version"].split(".") if match["version"] else []
         fitting = [entry for entry in found if entry.version.split(".")[: len(wanted)] == wanted]
         if not fitting:

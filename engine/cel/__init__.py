@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.base.lazy import face
 
 if TYPE_CHECKING:
-    from engine.cel.budget import STEPS, Budget, BudgetError, steps_allowed
+    from engine.cel.budget import CELL_STEPS, STEPS, Budget, BudgetError, steps_allowed
     from engine.cel.checker import (
         TYPE_NAMES,
         CelCheckError,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CELL_STEPS",
     "ENTRY_POINTS",
     "NOT_FIELDS",
     "RESERVED",
@@ -96,7 +97,7 @@ if not TYPE_CHECKING:  # type checkers would take every name for exported
     __getattr__, __dir__ = face(
         __name__,
         {
-            "budget": "Budget BudgetError STEPS steps_allowed",
+            "budget": "Budget BudgetError CELL_STEPS STEPS steps_allowed",
             "checker": (
                 "CelCheckError Checked Environment ResolvedCall TYPE_NAMES check check_parsed explore "
                 "parse_checked"
@@ -114,6 +115,6 @@ if not TYPE_CHECKING:  # type checkers would take every name for exported
                 "to_json type_name within"
             ),
         },
-        "celtypes declarations functions hints limits literals recall records runtimes.codegen "
-        "runtimes.identifiers runtimes.link syntax times unparse",
+        "celtypes declarations functions hints limits literals mismatches recall records runtimes.codegen "
+        "runtimes.identifiers runtimes.link suffixes syntax times unparse",
     )

@@ -9,6 +9,9 @@ from engine.cel.limits import setting
 STEPS = 10_000_000
 """Steps of a decision by default: one to two seconds of work."""
 
+CELL_STEPS = 1_000
+"""Steps of one computed cell of a catalog: it is computed again for every device."""
+
 
 class BudgetError(Exception):
     """The budget is spent. Unlike CEL errors, it is not absorbed by `&&` and `||`.
@@ -48,5 +51,9 @@ class Budget:
         except TypeError:  # a scalar, where the type was left open
             return values
         if self.left < 0:
-            raise BudgetError(f"evaluation budget exceeded ({self.steps:,} steps); raise ENGINE_STEPS")
+            raise BudgetError(
+                f"evaluation budget exceeded ({self.steps:,} steps); raise ENGINE_STEPS"
+                if self.steps != CELL_STEPS
+                else f"evaluation budget of a catalog's cell exceeded ({self.steps:,} steps)"
+            )
         return values

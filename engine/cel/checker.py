@@ -6,6 +6,7 @@ The algorithm is cel-spec's: overloads are tried in turn, type parameters are bo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
@@ -13,12 +14,12 @@ from engine.base.errors import near
 from engine.base.memory import Same, recall
 from engine.base.records import field, record, replace
 from engine.cel import celtypes as t
-from engine.cel import hints
+from engine.cel import hints, mismatches
 from engine.cel import syntax as ast
 from engine.cel.celtypes import DYN, Kind, ObjectType, Substitution, Type, is_too_deep
 from engine.cel.declarations import Function, Overload, find_function, functions, libraries, outside
 from engine.cel.declarations import macros as all_macros
-from engine.cel.faults import CelSyntaxError
+from engine.cel.errors import CelSyntaxError
 from engine.cel.library import ENTRY_POINTS
 from engine.cel.limits import TYPE_DEPTH
 from engine.cel.parser import parse
@@ -190,6 +191,8 @@ class _Checker:
         self.type_names: dict[ast.Node, str] = {}
         self.calls: dict[ast.Node, ResolvedCall] = {}
         self.faults: list[Fault] = []
+        self.owners: dict[ast.Node, str] = {}
+        """Names of which a field is read, and the field."""
         self.fresh = 0
 
     def fault(self, message: str, offset: int, hint: str | None = None, code: str = "E104") -> Type:
@@ -211,9 +214,18 @@ class _Checker:
         found = self.global_name(node, node.name.lstrip("."))
         if found is not None:
             return found
-        known = [*scope, *self.environment.variables, *self.environment.namespaces(), *TYPE_NAMES]
-        hint = hints.for_name(node.name, known, hints.for_quotes(self.text, node, self.root))
+        hint = self.hint_for(node, scope)
         return self.fault(f"undeclared reference to '{node.name}'", node.position, hint, "E102")
+
+    def hint_for(self, node: ast.Identifier, scope: Locals) -> str | None:
+        """Return the hint for a name that is not declared."""
+        spaces, declared = self.environment.namespaces(), self.environment.variables
+        if node.name in spaces:
+            return hints.for_namespace(node.name, self.text[node.end : node.end + 100], declared)
+        field = self.owners.get(node)
+        owned = field and hints.for_owner(node.name, field, [*scope, *declared])
+        known = [*scope, *declared, *spaces, *TYPE_NAMES]
+        return owned or hints.for_name(node.name, known, hints.for_quotes(self.text, node, self.root))
 
     def global_name(self, node: ast.Node, name: str) -> Type | None:
         declared = self.environment.variables.get(name)
@@ -235,6 +247,8 @@ class _Checker:
                 missing = self.missing_in_namespace(node, qualified)
                 if missing is not None:
                     return missing
+        if isinstance(node.operand, ast.Identifier):
+            self.owners[node.operand] = node.field
         operand = self.substitution.resolve(self.visit(node.operand, scope))
         selected = self.field_type(node, operand)
         return t.BOOL if node.test else selected
@@ -262,9 +276,30 @@ class _Checker:
             if noun is None
             else f"undeclared {noun} '{member}'",
             node.position,
-            near(member, members),
+            self.underlined(node, member, members) or near(member, members),
             "E102",
         )
+
+    def is_hyphened(self, node: ast.Node, scope: Locals) -> bool:
+        """Report `constants.free-limit`, a name with a hyphen, and return True for it."""
+        name = ast.dotted_name(node)
+        if not isinstance(node, ast.Select) or name is None or self.known_member(name):
+            return False
+        before = len(self.faults)
+        self.visit(node, scope)
+        hyphened = any("no hyphens" in (each.hint or "") for each in self.faults[before:])
+        if not hyphened:
+            del self.faults[before:]
+        return hyphened
+
+    def known_member(self, name: str) -> bool:
+        return name in self.environment.variables
+
+    def underlined(self, node: ast.Select, member: str, members: Sequence[str]) -> str | None:
+        """Return the hint for `constants.free-limit`, which is a difference."""
+        rest = re.match(r"(?:-\w+)+", self.text[node.end : node.end + 100])
+        name = member + rest[0].replace("-", "_") if rest else ""
+        return f"write {name}: names have no hyphens" if name in members else None
 
     def field_type(self, node: ast.Select, operand: Type) -> Type:
         operand = operand.exact
@@ -414,12 +449,18 @@ class _Checker:
             return self.optional_select(node, scope)
         function, arguments = self.resolve_function(node, scope)
         if function is None:
-            self.undeclared_function(node)
-            names = (each.name for each in node.arguments[:-1] if isinstance(each, ast.Identifier))
-            scope = {**dict.fromkeys(names, DYN), **scope}  # perhaps a macro's
-        types = tuple(self.visit(argument, scope) for argument in arguments)
-        if function is None:
+            return self.no_function(node, scope)
+        elsewhere = self.is_elsewhere(node, scope)
+        if elsewhere is not None:
+            name = f"{ast.dotted_name(node.target) if node.target else ''}.{node.function}"
+            return self.fault(f"undeclared function '{name}'", node.start, elsewhere, "E102")
+        if self.is_like_a_macro(node, scope):
+            hint = hints.for_lambda(function.name, node, self.text)
+            return self.fault(f"{function.name}() takes no name and expression", node.position, hint)
+        before = len(self.faults)
+        if function.name == "_-_" and self.is_hyphened(arguments[0], scope):
             return DYN
+        types = tuple(self.visit(argument, scope) for argument in arguments)
         if function.name == "_?_:_":
             types = _without_null(arguments, types)
         if function.variadic and len(arguments) == 1 and _is_empty_list(arguments[0]):
@@ -427,7 +468,46 @@ class _Checker:
         member = node.target is not None and arguments and arguments[0] is node.target
         variadic = function.variadic and len(arguments) > 2
         given = (t.list_of(self.joined(list(types))),) if variadic else types
-        return self.overload(node, function, arguments, given, bool(member), variadic)
+        known = len(self.faults)
+        type_ = self.overload(node, function, arguments, given, bool(member), variadic)
+        if known > before:  # that no overload fits follows from the faults of the arguments
+            del self.faults[known:]
+        return type_
+
+    def no_function(self, node: ast.Call, scope: Locals) -> Type:
+        """Report a function that does not exist, and what is wrong in its arguments."""
+        target = node.target
+        owner = None if target is None else ast.dotted_name(target)
+        if owner is not None and f"{owner}.{node.function}" in self.environment.variables:
+            name = f"{owner}.{node.function}"
+            return self.fault(f"'{name}' is not a function", node.position, f"write {name} without ( )")
+        if self.undeclared_function(node, scope):
+            return DYN
+        names = (each.name for each in node.arguments if isinstance(each, ast.Identifier))
+        inner = {**dict.fromkeys(names, DYN), **scope}  # perhaps a macro's
+        if target is not None and (owner is None or self.known(owner, scope)):
+            self.visit(target, scope)
+        for argument in node.arguments:
+            self.visit(argument, inner)
+        return DYN
+
+    def is_elsewhere(self, node: ast.Call, scope: Locals) -> str | None:
+        """Return the hint for a function of another language's namespace: `Math.max(a, b)`."""
+        owner = None if node.target is None else ast.dotted_name(node.target)
+        if owner is None or self.known(owner, scope) or find_function(f"{owner}.{node.function}"):
+            return None
+        return hints.for_namesake(owner, node.function)
+
+    def is_like_a_macro(self, node: ast.Call, scope: Locals) -> bool:
+        """True for `list.sum(x, x.size)`: a method that is called with a name and an expression."""
+        if node.target is None or len(node.arguments) != 2:
+            return False
+        name = node.arguments[0]
+        if not isinstance(name, ast.Identifier) or self.known(name.name, scope) or name.name in TYPE_NAMES:
+            return False
+        return any(
+            isinstance(each, ast.Identifier) and each.name == name.name for each in node.arguments[1].walk()
+        )
 
     def resolve_function(self, node: ast.Call, scope: Locals) -> tuple[Function | None, tuple[ast.Node, ...]]:
         """Return the function and its arguments: `math.ceil(x)` has one, and so has `l.sum()`."""
@@ -452,20 +532,28 @@ class _Checker:
         first = name.partition(".")[0]
         return first in scope or first in self.environment.variables or first in self.environment.namespaces()
 
-    def undeclared_function(self, node: ast.Call) -> Type:
+    def undeclared_function(self, node: ast.Call, scope: Locals) -> bool:
+        """Report a function that does not exist; True if its arguments are none of their own."""
         name = node.function
         namespaces = {library.namespace for library in (*libraries(), *outside().libraries)}
-        namespace = None if node.target is None else ast.dotted_name(node.target)
-        if namespace is not None and namespace in namespaces:
-            name = f"{namespace}.{name}"
+        owner = None if node.target is None else ast.dotted_name(node.target)
         macros = sorted({_macro_name(macro.form) for _, macro in all_macros()})
-        if name in macros:
-            return self.fault(f"{name}() takes a name and an expression", node.position)
+        if name in macros and (owner is None or owner not in namespaces):
+            meant = hints.for_macro(name, node.arguments, self.text, node.target)
+            self.fault(f"{name}() takes a name and an expression", node.position, meant)
+            return True
+        position = node.position
+        member = node.target is not None
+        if owner is not None and (owner in namespaces or not self.known(owner, scope)):
+            name = f"{owner}.{name}"
+            member = False
+            position = position if owner in namespaces else node.start
         names = [known for known in functions() if known[0] not in "_!-@"]
-        hint = hints.for_function(name, node.target is not None, [*names, *macros])
+        hint = hints.for_function(name, member, [*names, *macros])
         for entry, failure in outside().failures.items():
             hint = f"entry point '{entry}' of group {ENTRY_POINTS} failed to load: {failure}"
-        return self.fault(f"undeclared function '{name}'", node.position, hint, "E102")
+        self.fault(f"undeclared function '{name}'", position, hint, "E102")
+        return False
 
     def overload(
         self,
@@ -508,7 +596,7 @@ class _Checker:
         message = f"found no matching overload for '{_shown(function.name)}' applied to ({found})"
         hint = None
         if len(types) == len(arguments):
-            hint = hints.for_overload(self.text, node, arguments, types, function.definition)
+            hint = mismatches.for_overload(self.text, node, arguments, types, function.definition)
         hint = hint or hints.offered([overload.signature for overload in function.overloads])
         return self.fault(message, node.position, hint)
 

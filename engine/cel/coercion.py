@@ -12,6 +12,7 @@ from engine.base.errors import Path, near, quote
 from engine.cel import celtypes as t
 from engine.cel.celtypes import Bounds, Kind, ObjectType, Type
 from engine.cel.literals import INT_MAX, INT_MIN, UINT_MAX
+from engine.cel.suffixes import duration_text
 from engine.cel.times import Duration, TimeRangeError, Timestamp
 from engine.cel.values import Uint, Value
 
@@ -79,7 +80,48 @@ def _shown(limit: Value) -> str:
 
 
 def _mismatch(value: object, type_: Type, path: Path) -> CoercionError:
-    return CoercionError(f"expected {_WORDS.get(type_.name, type_)}, found {quote(value)}", path)
+    return CoercionError(
+        f"expected {_WORDS.get(type_.name, type_)}, found {quote(value)}", path, _advice(value, type_)
+    )
+
+
+def _advice(value: object, type_: Type) -> str | None:
+    """Return the hint for a value that is written as one of another type."""
+    if isinstance(value, str) and type_ in (t.INT, t.UINT, t.DOUBLE):
+        return _number_advice(value)
+    if isinstance(value, str) and type_ == t.BOOL:
+        meant = _BOOLS.get(value.lower())
+        return f"write {meant}" if meant else None
+    if type_ == t.STRING and isinstance(value, (int, float)):
+        return f'write "{quote(value)}" in quotes'
+    if type_.kind is Kind.LIST and isinstance(value, (str, int, float)) and len(str(value)) < _SHOWN:
+        return f"write [{value}]"
+    return None
+
+
+_BOOLS = {
+    **dict.fromkeys(("yes", "on", "y", "true"), "true"),
+    **dict.fromkeys(("no", "off", "n", "false"), "false"),
+}
+_SHOWN = 60
+
+
+def _number_advice(text: str) -> str | None:
+    """Return the hint for a number in quotes, with grouped digits, a decimal comma or a unit."""
+    if len(text) > _SHOWN:
+        return None
+    bare = text.strip().strip("\"'")
+    if re.fullmatch(r"(?a)-?\d+(\.\d+)?", bare):
+        return f"write {bare} without quotes"
+    if re.fullmatch(r"(?a)-?\d{1,3}([,_ ']\d{3})+", bare):
+        plain = re.sub(r"[,_ ']", "", bare)
+        return f"digits are not grouped: write {plain}"
+    if re.fullmatch(r"(?a)-?\d+,\d+", bare):
+        return f"the decimal sign is a point: write {bare.replace(',', '.')}"
+    number = re.fullmatch(r"(?a)(-?\d+(?:\.\d+)?)\s*([%a-zA-Z€$][\w/%]*)", bare)
+    if number is not None:
+        return f"a number without its unit, such as {number[1]}"
+    return None
 
 
 _WORDS = {
@@ -237,7 +279,8 @@ def _timestamp(value: object, path: Path) -> Value:
                     raise
         moment = value if isinstance(value, datetime.datetime) else _parse_time(value)
         if moment.tzinfo is None:
-            raise CoercionError(f"{quote(value)} has no time zone", path, "end it with Z for UTC")
+            hint = f"write {value}T00:00:00Z" if len(str(value)) == _DATE else "end it with Z for UTC"
+            raise CoercionError(f"{quote(value)} has no time zone", path, hint)
         return Timestamp.of(moment)
     except CoercionError:
         raise
@@ -249,6 +292,7 @@ def _timestamp(value: object, path: Path) -> Value:
         ) from None
 
 
+_DATE = len("2026-01-31")
 _FINE_FRACTION = r"(?a)[.,]\d{7}"
 
 
@@ -270,7 +314,9 @@ def _duration(value: object, path: Path) -> Value:
         raise CoercionError(f"the duration {quote(value)} is too long", path) from None
     except ValueError:
         pass
-    raise CoercionError(f"expected a duration like 90s or 1h30m, found {quote(value)}", path)
+    time = duration_text(value) if isinstance(value, str) and len(value) < _SHOWN else None
+    hint = f"write {time}" if time else None
+    raise CoercionError(f"expected a duration like 90s or 1h30m, found {quote(value)}", path, hint)
 
 
 _SCALARS: dict[Type, Callable[[object, Path], Value]] = {

@@ -5,24 +5,20 @@ Each hint is chosen by the tokens around the place where reading stopped; there 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from engine.cel.tokens import LITERALS, Token
-
-
-class CelSyntaxError(ValueError):
-    """An expression that is not CEL; `offset` counts characters from its start."""
-
-    def __init__(self, message: str, offset: int, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.offset = offset
-        self.hint = hint
-
+from engine.cel.errors import CelSyntaxError
+from engine.cel.suffixes import amount_of_a_unit
+from engine.cel.tokens import LITERALS, NUMBERS, Token
 
 CONDITIONAL = "write condition ? a : b"
+_MATCHES = 'write text.matches("…")'
+FILLED = '"%s of %d".format([text, number])'
+_FILL = f"values go into text by {FILLED}"
+_LOOP = "write list.map(x, …), list.filter(x, …), list.all(x, …) or list.exists(x, …)"
+_RANGE = "write low <= x && x <= high, or lists.range(n)"
+_LISTED = "the elements of a list stand in [ ]"
 WORDS = {
     "and": "and is written &&: a && b",
     "or": "or is written ||: a || b",
@@ -36,6 +32,9 @@ WORDS = {
     "le": "at most is written <=",
     "gt": "greater than is written >",
     "ge": "at least is written >=",
+    "isnot": "inequality is written !=",
+    "isnt": "inequality is written !=",
+    "instanceof": "write type(a) == int",
     "mod": "the remainder is written a % b",
     "div": "the quotient is written a / b",
     "then": CONDITIONAL,
@@ -54,8 +53,9 @@ WORDS = {
 _RESERVED = {
     "if": CONDITIONAL,
     "else": CONDITIONAL,
-    "for": "write list.map(x, …), list.filter(x, …), list.all(x, …) or list.exists(x, …)",
-    "while": "write list.map(x, …), list.filter(x, …), list.all(x, …) or list.exists(x, …)",
+    "for": _LOOP,
+    "while": _LOOP,
+    "as": "write int(a), double(a) or string(a)",
     "let": "write cel.bind(name, value, expression), or a variable of the policy",
     "var": "write cel.bind(name, value, expression), or a variable of the policy",
     "const": "write cel.bind(name, value, expression), or a constant of the policy",
@@ -93,13 +93,18 @@ _TYPOGRAPHIC = {
     "，": "write an ordinary comma",
     "\u00a0": "a no-break space: write an ordinary one",
 }
-_DURATIONS = {"ns", "us", "µs", "ms", "s", "m", "h", "sec", "secs", "min", "mins", "hr", "d"}
-_LONG_UNITS = {"sec": "s", "secs": "s", "min": "m", "mins": "m", "hr": "h"}
-_SCALES = {
-    **{f"{letter}{end}": 1024**power for power, letter in enumerate("KMGTP", 1) for end in ("iB", "i")},
-    **{f"{letter}{end}": 1000**power for power, letter in enumerate("KMGTP", 1) for end in ("B", "")},
-    **{f"k{end}": 1000 for end in ("B", "")},
+_PREFIXES = {
+    "some": "write list.exists(x, …)",
+    "every": "write list.all(x, …)",
+    "any": "write list.exists(x, …)",
+    "all": "write list.all(x, …)",
+    "typeof": "write type(x)",
+    "new": 'nothing is made by new: write timestamp("2026-01-31T00:00:00Z"), [1, 2] or {"a": 1}',
+    "lambda": _LOOP,
+    "delete": "an expression changes nothing",
+    **dict.fromkeys(("int", "uint", "double", "string", "bool", "bytes"), "write {0}({1})"),
 }
+"""Words of other languages before a value, and how CEL writes them."""
 
 
 def strange_character(text: str, offset: int) -> CelSyntaxError:
@@ -119,6 +124,8 @@ def _shown(text: str, offset: int) -> str:
 def unclosed_text(text: str, offset: int) -> CelSyntaxError:
     """Return the error of a quote without an end."""
     quote = text[offset]
+    if quote == "`" and "${" in text[offset:]:
+        return CelSyntaxError("unexpected '`'", offset, _FILL)
     if quote == "`":
         hint = "a name in backticks has letters, digits and _ . - / and spaces, and a closing backtick"
         return CelSyntaxError("unexpected '`'", offset, hint)
@@ -145,12 +152,24 @@ def unexpected(text: str, tokens: Sequence[Token], index: int) -> CelSyntaxError
         return _early_end(text, tokens)
     hint = _SYMBOLS.get(token.kind)
     if hint is None and before is not None and token.kind == "string" and before.kind == "string":
+        bracket = _open_bracket(tokens[:index])
         hint = "two texts are joined by +"
+        if bracket is not None and bracket.kind != "{":
+            hint = f"a comma is missing before it; {hint}"
     if hint is None and before is not None and _is_value(before) and _is_value(token):
         hint = "an operator or a comma is missing before it"
-    if token.kind in ")]}" and _open_bracket(tokens[:index]) is None:
-        hint = f"no {_OPENING[token.kind]} is open"
+    if token.kind in ")]}":
+        hint = _closing_hint(token, _open_bracket(tokens[:index])) or hint
     return CelSyntaxError(f"unexpected {token.text[:40]!r}", token.start, hint)
+
+
+def _closing_hint(token: Token, opened: Token | None) -> str | None:
+    if opened is None:
+        return f"no {_OPENING[token.kind]} is open"
+    if opened.kind != _OPENING[token.kind]:
+        closing = _CLOSING[opened.kind]
+        return f"the {opened.kind!r} of column {opened.start + 1} is closed by {closing}"
+    return None
 
 
 _OTHER_RESERVED = frozenset(
@@ -171,8 +190,8 @@ def _is_value(token: Token) -> bool:
     return token.kind in (*")]}", "name", "quoted", *LITERALS)
 
 
-_NUMBERS = ("double", "uint", "int")
 _OPENING = {")": "(", "]": "[", "}": "{"}
+_CLOSING = {opening: closing for closing, opening in _OPENING.items()}
 
 
 def _open_bracket(tokens: Sequence[Token]) -> Token | None:
@@ -190,15 +209,22 @@ def _early_end(text: str, tokens: Sequence[Token]) -> CelSyntaxError:
     bracket = _open_bracket(tokens)
     hint = None
     last = tokens[-2]
-    if not _is_value(last):
+    if _awaits_colon(tokens):
+        hint = CONDITIONAL
+    elif not _is_value(last):
         hint = f"a value is missing after {last.text!r}"
     elif bracket is not None:
         hint = f"the {bracket.kind!r} of column {bracket.start + 1} is not closed"
         if "\n" in text:
             hint = f"a {bracket.kind!r} is not closed"
-    elif tokens[-2].kind == "name" and any(token.kind == "?" for token in tokens):
-        hint = CONDITIONAL
     return CelSyntaxError("the expression ends too early", last.end, hint)
+
+
+def _awaits_colon(tokens: Sequence[Token]) -> bool:
+    """Return True after `a ? b`."""
+    last = tokens[-2]
+    marks = [token.kind for token in tokens if token.kind in ("?", ":")]
+    return _is_value(last) and _open_bracket(tokens) is None and marks.count("?") > marks.count(":")
 
 
 # --- cases of several tokens ------------------------------------------------------------------------------
@@ -208,7 +234,7 @@ _Case = Callable[[Sequence["Token"], int], "CelSyntaxError | None"]
 
 def _percentage(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
     """`90%` where no operand follows."""
-    if index < 2 or tokens[index - 1].kind != "%" or tokens[index - 2].kind not in _NUMBERS:
+    if index < 2 or tokens[index - 1].kind != "%" or tokens[index - 2].kind not in NUMBERS:
         return None
     number = tokens[index - 2]
     share = f"{float(number.text.rstrip('uU')) / 100:g}" if not number.text.startswith("0x") else "0.9"
@@ -217,41 +243,11 @@ def _percentage(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
     return CelSyntaxError(f"unexpected '%' after {number.text}", tokens[index - 1].start, hint)
 
 
-def _unit(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
-    """`2s`, `80GiB`, `0o17`: letters right after a number, or a unit a space further."""
-    token, number = tokens[index], tokens[index - 1]
-    if index == 0 or token.kind != "name" or number.kind not in _NUMBERS:
-        return None
-    if token.start != number.end and token.text not in _DURATIONS | _SCALES.keys():
-        return None
-    unit, amount = token.text, number.text
-    if amount == "0" and re.fullmatch(r"[oO][0-7]+", unit):
-        hint = f"CEL has no octals: write {int(unit[1:], 8)} or 0x{int(unit[1:], 8):x}"
-    elif amount == "0" and re.fullmatch(r"[bB][01]+", unit):
-        hint = f"CEL has no binary numbers: write {int(unit[1:], 2)} or 0x{int(unit[1:], 2):x}"
-    elif amount == "0" and re.fullmatch(r"X[0-9a-fA-F]+", unit):
-        hint = f"write 0x{unit[1:]}"
-    elif unit.startswith("_"):
-        hint = f"digits are not grouped: write {amount}{unit.replace('_', '')}"
-    elif unit in _DURATIONS:
-        name = f"{amount}{_LONG_UNITS.get(unit, unit)}" if unit != "d" else "24h"
-        hint = f'a duration is written duration("{name}"); a number of a unit is the number alone'
-    elif unit in _SCALES:
-        hint = f"numbers have no units: write {amount} * {_SCALES[unit]}"
-        if number.kind == "double":
-            hint += ".0"
-    elif unit in ("f", "d", "F", "D", "l", "L", "n"):
-        hint = f"write {amount}" if number.kind == "double" else f"write {amount}, or {amount}.0 for a double"
-    else:
-        hint = "numbers have no units; an operator is missing, or quotes around text"
-    return CelSyntaxError(f"unexpected {unit[:40]!r} after {amount[:40]}", token.start, hint)
-
-
 def _not(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
     """`not x`, `x not in y`: `not` is a name to the grammar."""
     token = tokens[index]
-    if token.kind == "name" and token.text == "not" and tokens[index + 1].kind == "in":
-        return CelSyntaxError("unexpected 'not'", token.start, "write !(x in y)")
+    if token.kind == "name" and token.text.lower() == "not" and tokens[index + 1].text.lower() == "in":
+        return CelSyntaxError(f"unexpected {token.text!r}", token.start, "write !(x in y)")
     if token.kind == "!" and tokens[index + 1].kind == "in":
         return CelSyntaxError("unexpected '!'", token.start, "write !(x in y)")
     if index and tokens[index - 1].text in ("not", "NOT") and tokens[index - 1].kind == "name":
@@ -263,27 +259,133 @@ def _not(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
 def _word(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
     """Return the error of `and`, `is`, `like` … between two values."""
     token = tokens[index]
-    if token.kind != "name" or index == 0:
+    if token.kind != "name" or index == 0 or not _is_value(tokens[index - 1]):
         return None
+    if token.text.lower() == "is" and tokens[index + 1].text.lower() == "not":
+        return CelSyntaxError("unexpected 'is not'", token.start, "inequality is written !=")
     hint = WORDS.get(token.text) or WORDS.get(token.text.lower())
-    if hint is None and token.text == "In":
+    if hint is None and token.text.lower() == "in":
         hint = "write in"
     return CelSyntaxError(f"unexpected {token.text!r}", token.start, hint) if hint else None
 
 
-def _boolean_word(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
+def _punctuation(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
     """Return the error of a comma or a colon where neither can be."""
     token = tokens[index]
-    if token.kind == "," and _open_bracket(tokens[:index]) is None:
-        hint = "conditions are joined by && or ||, elements stand in [ ]"
-        return CelSyntaxError("unexpected ','", token.start, hint)
-    if token.kind == ":" and (bracket := _open_bracket(tokens[:index])) is not None and bracket.kind == "[":
+    bracket = _open_bracket(tokens[:index])
+    hint = None
+    if token.kind == ",":
+        hint = _comma(tokens, index, bracket)
+    elif token.kind == ":" and bracket is None:
+        hint = CONDITIONAL
+    elif token.kind == ":" and bracket is not None and bracket.kind == "[":
         hint = "CEL has no slices: write list.slice(from, to) or text.substring(from, to)"
-        return CelSyntaxError("unexpected ':'", token.start, hint)
+    elif token.kind == ":" and bracket is not None and bracket.kind == "(" and tokens[index - 2] == bracket:
+        hint = "a comma follows the name: list.exists(x, …)"
+    return CelSyntaxError(f"unexpected {token.text!r}", token.start, hint) if hint else None
+
+
+def _comma(tokens: Sequence[Token], index: int, bracket: Token | None) -> str | None:
+    before, after = tokens[index - 1], tokens[index + 1]
+    adjacent = before.end == tokens[index].start and tokens[index].end == after.start
+    if index and adjacent and bracket is None and before.kind == after.kind == "int":
+        if len(after.text) == 3:
+            return f"digits are not grouped: write {before.text}{after.text}"
+        return f"the decimal sign is a point: write {before.text}.{after.text}"
+    if bracket is None:
+        return "conditions are joined by && or ||, elements stand in [ ]"
+    if bracket.kind == "{":
+        return f"{_LISTED}, a map is {{key: value}}"
+    position = tokens.index(bracket)
+    called = position > 0 and tokens[position - 1].kind == "name"
+    return _LISTED if bracket.kind == "(" and not called else None
+
+
+def _template(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
+    """`f"{a}"`, `${a}`, `{{ a }}`: how other languages put values into text."""
+    token = tokens[index]
+    before = tokens[index - 1] if index else None
+    formatted = token.kind == "string" and before is not None and before.end == token.start
+    if formatted and before is not None and before.text in ("f", "F", "fr", "rf", "$"):
+        return CelSyntaxError(f"unexpected {before.text!r} before text", before.start, _FILL)
+    if token.kind == "$" and tokens[index + 1].kind == "{":
+        return CelSyntaxError("unexpected '${'", token.start, "write the name alone, without ${ }")
+    for first, second in pairwise(tokens[: index + 2]):
+        if first.kind == second.kind == "{" and first.end == second.start:
+            hint = "write the name alone, without {{ }}"
+            if first.start != tokens[0].start:
+                hint = f"text needs quotes of its own inside of YAML's, and {_FILL}"
+            return CelSyntaxError("unexpected '{{'", first.start, hint)
+    return None
+
+
+def _prefix(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
+    """`new Date()`, `typeof x`, `some x in y`, `(int) x`: a word before a value."""
+    token = tokens[index]
+    if index == 0 or token.kind != "name":
+        return None
+    word, at = tokens[index - 1], tokens[index - 1].start
+    if word.kind == ")" and index > 2 and tokens[index - 3].kind == "(":
+        word, at = tokens[index - 2], tokens[index - 3].start
+        if word.text not in _PREFIXES or "{0}" not in _PREFIXES[word.text]:
+            return None
+    hint = _PREFIXES.get(word.text) if word.kind == "name" else None
+    if hint is None:
+        return None
+    hint = hint.replace("{0}", word.text).replace("{1}", token.text)
+    return CelSyntaxError(f"unexpected {word.text!r}", at, hint)
+
+
+def _range(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
+    """`1..5`, and `list.0`: both have a double that begins with a point."""
+    token = tokens[index]
+    if index == 0 or token.kind != "double" or not token.text.startswith("."):
+        return None
+    before = tokens[index - 1]
+    if before.kind == "." and before.end == token.start:
+        return CelSyntaxError("unexpected '..'", before.start, _RANGE)
+    if before.end == token.start and _is_value(before) and token.text[1:].isdigit():
+        hint = f"an element of a list is written list[{token.text[1:]}]"
+        return CelSyntaxError(f"unexpected {token.text!r}", token.start, hint)
+    return None
+
+
+def _between(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
+    """`a ~ b`, `[x | …]`, `{ |x| … }`, `a->b`, `a::b`: symbols with another meaning between two names."""
+    token = tokens[index]
+    before = tokens[index - 1] if index else None
+    bracket = _open_bracket(tokens[:index])
+    hint = None
+    if token.kind == "~" and before is not None and _is_value(before):
+        hint = _MATCHES
+    elif token.kind == "|" and bracket is not None and bracket in tokens[max(index - 2, 0) : index]:
+        hint = _LOOP if bracket.kind in "[{" else None
+    elif token.kind == ":" and tokens[index + 1].kind == ":":
+        hint = "a field is read by a point: a.b"
+    elif token.kind == ">" and before is not None and before.kind == "-" and bracket is None:
+        return CelSyntaxError("unexpected '->'", before.start, "a field is read by a point: a.b")
+    elif token.kind in ("<", ">", "==", "!=", "<=", ">=") and bracket is not None and bracket.kind == "{":
+        hint = "CEL has no blocks in { }: write the condition alone"
+    return CelSyntaxError(f"unexpected {token.text!r}", token.start, hint) if hint else None
+
+
+def _operand(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
+    """`/a.*/` and `list[*]`: a symbol where a value is expected."""
+    token = tokens[index]
+    before = tokens[index - 1] if index else None
+    if token.kind == "/" and (before is None or not _is_value(before)):
+        return CelSyntaxError("unexpected '/'", token.start, f"a pattern is text: {_MATCHES}")
+    if token.kind == "*" and before is not None and before.kind in ("[", "."):
+        return CelSyntaxError("unexpected '*'", token.start, "write list.map(x, x.field)")
     return None
 
 
 _PAIRS = {
+    ("=", "~"): _MATCHES,
+    ("~", "="): _MATCHES,
+    ("!", "~"): 'write !text.matches("…")',
+    ("=", "!"): "inequality is written !=",
+    ("/", "*"): "a comment begins with // and ends with its line",
     ("==", "="): "equality is written ==",
     ("!=", "="): "inequality is written !=",
     ("<", ">"): "inequality is written !=",
@@ -292,6 +394,7 @@ _PAIRS = {
     **dict.fromkeys(
         [("+", "="), ("-", "="), ("*", "="), ("/", "=")], "an expression changes nothing: write x + 1"
     ),
+    ("!", "."): "write a.b without !; a value that may be null is asked for first",
     ("?", "?"): "write a.?b.orValue(c), or has(a.b) ? a.b : c",
     ("?", "."): "an optional field is written a.?b",
     ("?", "["): "an optional element is written a[?b]",
@@ -299,7 +402,7 @@ _PAIRS = {
     ("=", ">"): "at least is written >=; a macro takes a name and an expression: list.map(x, …)",
     ("|", ">"): "write list.map(x, …), list.filter(x, …)",
     ("-", ">"): "write list.map(x, …) with a name and an expression",
-    (".", "."): "write lists.range(n), or low <= x && x <= high",
+    (".", "."): _RANGE,
     (">", "="): "at least is written >=",
     ("<", "="): "at most is written <=",
     ("=", "<"): "at most is written <=",
@@ -335,9 +438,27 @@ def _pair(tokens: Sequence[Token], index: int) -> CelSyntaxError | None:
         hint = _PAIRS.get((first.kind, second.kind))
         if hint is not None and first.end == second.start:
             return CelSyntaxError(f"unexpected {first.text + second.text!r}", first.start, hint)
+        if first.kind + second.kind in _SPACED and first.end < second.start:
+            hint = f"write {first.kind}{second.kind} without a space"
+            return CelSyntaxError(f"unexpected {second.text!r}", second.start, hint)
     return None
 
 
+_SPACED = {"<=", ">=", "!=", "==", "&&", "||"}
+"""Operators that fall apart by a space in them."""
+
 _CASES: tuple[_Case, ...] = (
-    *(_percentage, _unit, _optional_chaining, _not, _word, _pair, _boolean_word, _sentence),
+    *(
+        _percentage,
+        amount_of_a_unit,
+        _optional_chaining,
+        _template,
+        _not,
+        _word,
+        _between,
+        _pair,
+        _range,
+        _prefix,
+    ),
+    *(_punctuation, _operand, _sentence),
 )

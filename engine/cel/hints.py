@@ -14,7 +14,6 @@ from engine.cel import celtypes as t
 from engine.cel import syntax as ast
 from engine.cel.celtypes import Kind, Type
 from engine.cel.faults import WORDS
-from engine.cel.library import Definition
 
 _LITERALS = {
     **dict.fromkeys(("True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"), "write true"),
@@ -22,6 +21,7 @@ _LITERALS = {
     **dict.fromkeys(("None", "nil", "NULL", "Null", "undefined"), "write null"),
     **dict.fromkeys(("inf", "Infinity", "infinity"), 'write double("inf")'),
     **dict.fromkeys(("nan", "NaN"), 'write double("nan")'),
+    "_": "write list.exists(x, …), list.map(x, …) or list.all(x, …)",
 }
 _SAME = {
     "len": "size(x)", "length": "size(x)", "count": "size(x), or size(list.filter(x, …))",
@@ -60,14 +60,56 @@ _SAME = {
     "minutes": 'duration("5m")', "hours": 'duration("1h")', "b64encode": "base64.encode(bytes)",
     "b64decode": "base64.decode(text)",
     "matchesAll": "list.all(x, x.matches(pattern))",
+    "if": "condition ? a : b", "iif": "condition ? a : b", "ifelse": "condition ? a : b",
+    "ifs": "condition ? a : b", "cond": "condition ? a : b", "ternary": "condition ? a : b",
+    "switch": "a table, or condition ? a : b", "xor": "a != b", "and": "a && b",
+    "not": "!(a)", "isinstance": "type(x) == int", "hasattr": "has(a.b)", "getattr": "a.?b.orValue(default)",
+    "hasKey": "key in map", "containsKey": "key in map", "hasOwnProperty": "key in map",
+    "containsAny": "list.exists(x, x in other)", "containsAll": "list.all(x, x in other)",
+    "toNumber": "int(x), or double(x)", "lstrip": "text.trim()", "rstrip": "text.trim()",
+    "trimStart": "text.trim()", "trimEnd": "text.trim()", "trimSpace": "text.trim()",
+    "trimPrefix": "text.replace(prefix, '', 1)", "isString": "type(x) == string",
+    "isNumber": "type(x) == int, or type(x) == double", "isBool": "type(x) == bool",
+    "isArray": "type(x) == list", "isList": "type(x) == list", "countif": "size(list.filter(x, …))",
+    "sumif": "list.filter(x, …).sum()", "average": "list.sum() / size(list)",
+    "avg": "list.sum() / size(list)",
+    "mean": "list.sum() / size(list)", "vlookup": "map[key], or a table", "lookup": "map[key], or a table",
+    "items": "map.transformList(k, v, …)", "entries": "map.transformList(k, v, …)",
+    "replaceAll": "text.replace(a, b)", "ltrim": "text.trim()", "rtrim": "text.trim()",
+    "year": "time.getFullYear()", "getYear": "time.getFullYear()", "month": "time.getMonth(), from 0",
+    "day": "time.getDate()", "weekday": "time.getDayOfWeek(), from 0 for Sunday",
+    "hour": "time.getHours()", "minute": "time.getMinutes()", "second": "time.getSeconds()",
+    "totalSeconds": "time.getSeconds()", "isBlank": "x.trim() == ''", "mod": "a % b", "power": "x * x",
+    "Date.parse": 'timestamp("2026-01-31T00:00:00Z")', "time.parse": 'timestamp("2026-01-31T00:00:00Z")',
+    "concatenate": "a + b", "left": "text.substring(0, n)", "right": "text.substring(size(text) - n)",
+    "mid": "text.substring(from, to)", "equals": "a == b",
+    "equalsIgnoreCase": "a.lowerAscii() == b.lowerAscii()",
+    "isdigit": 'text.matches("^[0-9]+$")', "isalpha": 'text.matches("^[a-zA-Z]+$")',
+    "list": "[a, b]", "tuple": "[a, b]", "set": "list.distinct()", "dict": "{key: value}",
+    "enumerate": "list.transformList(i, x, …)", "zip": "lists.range(size(a)).map(i, …)",
+    "sprint": "string(x)", "itoa": "string(x)", "atoi": "int(x)", "unix": "int(time)", "getTime": "int(time)",
+    "before": "a < b", "isBefore": "a < b", "after": "a > b", "isAfter": "a > b",
+    "addDate": 'time + duration("24h")', "addDays": 'time + duration("24h")',
+    "matchString": 'text.matches("…")', "can": "has(a.b)", "try": "a.?b.orValue(default)",
+    "repeat": "text + text", "strptime": 'timestamp("2026-01-31T00:00:00Z")',
+    "parseTime": 'timestamp("2026-01-31T00:00:00Z")', "cidrMatch": "cidr(text).containsIP(ip)",
 }  # fmt: skip
 """Functions under the names that other languages give them, and how CEL writes them."""
+_METHODS = {
+    "seconds": "time.getSeconds()", "minutes": "time.getMinutes()", "hours": "time.getHours()",
+    "date": "time.getDate()",
+}  # fmt: skip
+"""The same for methods, where they differ."""
 
 _NOT_OFFERED = {
     "now": "declare an input of type timestamp: a decision depends on its request alone",
     "today": "declare an input of type timestamp: a decision depends on its request alone",
     "random": "declare an input: a decision depends on its request alone",
     "uuid": "declare an input: a decision depends on its request alone",
+    "since": "declare an input of type timestamp: a decision depends on its request alone",
+    "JSON.parse": "an input may have any type: requests are read already",
+    "json.unmarshal": "an input may have any type: requests are read already",
+    "json.loads": "an input may have any type: requests are read already",
     "getenv": "declare an input: a decision depends on its request alone",
     "env": "declare an input: a decision depends on its request alone",
     "print": "`engine eval --explain` shows every value",
@@ -81,7 +123,14 @@ _NOT_OFFERED = {
 }
 """Functions that CEL has elsewhere, or that a policy cannot have, and what to write instead."""
 
-_RELATIONS = {"_<_": "<", "_<=_": "<=", "_>_": ">", "_>=_": ">=", "_==_": "==", "_!=_": "!="}
+
+def _folded(name: str) -> str:
+    """Return a name without the marks by which languages differ: `toLower`, `to_lower`, `ToLower`."""
+    return name.replace("_", "").casefold()
+
+
+_FOLDED_SAME = {_folded(name): same for name, same in _SAME.items()}
+_FOLDED_NOT_OFFERED = {_folded(name): reason for name, reason in _NOT_OFFERED.items()}
 
 
 def for_name(name: str, names: Iterable[str], quotes: str | None) -> str | None:
@@ -117,10 +166,82 @@ def for_name(name: str, names: Iterable[str], quotes: str | None) -> str | None:
     return quotes or near(name, known)
 
 
+_WHOLE = (
+    "input",
+    "inputs",
+    "request",
+    "req",
+    "params",
+    "args",
+    "data",
+    "object",
+    "self",
+    "this",
+    "context",
+    "ctx",
+    "oldObject",
+    "namespaceObject",
+)
+"""What other languages call the whole of the inputs."""
+
+
+def for_namesake(owner: str, name: str) -> str | None:
+    """Return the hint for a function that another namespace has under this name."""
+    same = _FOLDED_SAME.get(_folded(f"{owner}.{name}"))
+    return f"not offered: write {same}" if same else None
+
+
+def for_owner(name: str, field: str, names: Iterable[str]) -> str | None:
+    """Return the hint for `name.field` where `name` is not declared: inputs are read without an owner."""
+    known = list(names)
+    same = [each for each in known if each.rpartition(".")[2] == field]
+    if same and not _is_close(name, [each for each in known if "." not in each]):
+        return f"write {min(same, key=lambda each: (each.count('.'), each))}"
+    if name in _WHOLE:
+        return f"inputs are read by their names alone; {near(field, known) or 'declare ' + field}"
+    return None
+
+
+def for_namespace(name: str, after: str, names: Iterable[str]) -> str:
+    """Return the hint for a namespace that is used as a value: `constants["slow"]`."""
+    members = sorted(each.partition(".")[2] for each in names if each.startswith(f"{name}."))
+    index = re.match(r"""\s*\[\s*["'](\w+)["']\s*\]""", after)
+    if index is not None and index[1] in members:
+        return f"write {name}.{index[1]}"
+    return f"read one of them by its name: {name}.{members[0]}" if members else f"there are no {name}"
+
+
+def for_macro(name: str, arguments: Sequence[ast.Node], text: str, target: ast.Node | None) -> str:
+    """Return the hint for a macro that is called without a name and an expression."""
+    shown = text[target.start : target.end] if target is not None else "list"
+    only = arguments[0] if len(arguments) == 1 else None
+    if name == "has" and only is not None and target is not None:
+        return f"write {text[only.start : only.end]} in {shown}"
+    if name == "exists" and isinstance(only, ast.Select) and target is None:
+        return f"write has({text[only.start : only.end]})"
+    if name == "exists" and isinstance(only, ast.Literal) and target is not None:
+        return f"write {text[only.start : only.end]} in {shown}"
+    return f"write {shown}.{name}(x, …)" if name != "has" else "write has(a.b)"
+
+
+_AGGREGATES = ("sum", "min", "max", "sort", "distinct", "reverse", "join", "first", "last")
+
+
+def for_lambda(name: str, node: ast.Call, text: str) -> str:
+    """Return the hint for a function that is called with a name and an expression, as a macro is."""
+    assert node.target is not None
+    target, body = (text[each.start : each.end] for each in (node.target, node.arguments[1]))
+    variable = text[node.arguments[0].start : node.arguments[0].end]
+    if name in _AGGREGATES:
+        return f"write {target}.map({variable}, {body}).{name}()"
+    return f"write {target}.filter({variable}, {body})" + ("[0]" if name in ("find", "indexOf") else "")
+
+
 def _is_close(name: str, known: Iterable[str]) -> bool:
     """Return True if a name is a slip of a declared one, rather than another word."""
     return any(
-        abs(len(bare) - len(name)) < 3 and SequenceMatcher(None, name, bare).ratio() >= 0.8
+        (abs(len(bare) - len(name)) < 3 and SequenceMatcher(None, name, bare).ratio() >= 0.8)
+        or (len(name) > 2 and sorted(name) == sorted(bare))
         for bare in {each.rpartition(".")[2] for each in known}
     )
 
@@ -142,161 +263,21 @@ def _is_minus(node: ast.Node) -> bool:
 def for_function(name: str, member: bool, known: Iterable[str]) -> str | None:
     """Return the hint for an undeclared function; `member` if it is called as a method."""
     bare = name.rpartition(".")[2]
-    if not member and name in WORDS:
-        return WORDS[name]
+    if not member and name.lower() in WORDS:
+        return WORDS[name.lower()]
+    if not member and name.lower() in ("true", "false"):
+        return f"write {name.lower()}"
+    name = name.lower() if name in ("MIN", "MAX") else name
     if not member and name in ("min", "max"):
         return f"write math.{'least' if name == 'min' else 'greatest'}(a, b), or list.{name}()"
-    for each in (name, bare):
-        if each in _NOT_OFFERED:
-            return f"not offered: {_NOT_OFFERED[each]}"
-        if each in _SAME:
-            return f"not offered: write {_SAME[each]}"
+    if member and bare in _METHODS:
+        return f"not offered: write {_METHODS[bare]}"
+    for each in map(_folded, (name, bare)):
+        if each in _FOLDED_NOT_OFFERED:
+            return f"not offered: {_FOLDED_NOT_OFFERED[each]}"
+        if each in _FOLDED_SAME:
+            return f"not offered: write {_FOLDED_SAME[each]}"
     return near(name, known)
-
-
-def for_overload(
-    text: str, node: ast.Call, arguments: Sequence[ast.Node], given: tuple[Type, ...], defined: Definition
-) -> str | None:
-    """Return the hint for a call of which no overload takes the types given."""
-    shown = [text[each.start : each.end] for each in arguments]
-    name = defined.name
-    if name in _RELATIONS and len(given) == 2:
-        hint = _chained(text, arguments, name) or _nullable(given, shown)
-        return hint or _compared(name, given, shown) or _mixed(arguments, given, shown)
-    if name in ("_&&_", "_||_", "!_"):
-        return _not_bool(given, shown)
-    if name == "_?_:_" and len(given) == 3:
-        if given[0] not in (t.BOOL, t.DYN):
-            return f"{shown[0]} is of type '{given[0]}': compare it before the ?"
-        mixed = _mixed(arguments[1:], given[1:], shown[1:])
-        return mixed or f"both branches need one type, found '{given[1]}' and '{given[2]}'"
-    if name == "_in_":
-        return _in(given, shown)
-    if name == "_+_" and t.STRING in given and len(given) == 2:
-        return _joined(given, shown)
-    if name in ("contains", "startsWith", "endsWith") and given and given[0].kind is Kind.LIST:
-        return f"write {shown[-1]} in {shown[0]}" if name == "contains" else f"write {shown[0]}.exists(x, …)"
-    if name == "_[_]" and len(given) == 2 and given[0].kind is Kind.LIST:
-        return "a list is indexed by an int from 0; an element with a property is list.filter(x, …)[0]"
-    if len(given) == 2 and name[:1] == "_" and len(shown) == 2:
-        return _mixed(arguments, given, shown)
-    return _style(node, shown, defined)
-
-
-def _chained(text: str, arguments: Sequence[ast.Node], name: str) -> str | None:
-    """`a < b < c`, of which the first comparison gives a bool."""
-    left, right = arguments
-    if not isinstance(left, ast.Call) or left.function not in _RELATIONS or len(left.arguments) != 2:
-        return None
-    if text[left.end - 1 : left.end] == ")" and text[left.start : left.start + 1] == "(":
-        return None
-    first, middle = (text[each.start : each.end] for each in left.arguments)
-    last = text[right.start : right.end]
-    return (
-        "comparisons are not chained: write "
-        f"{first} {_RELATIONS[left.function]} {middle} && {middle} {_RELATIONS[name]} {last}"
-    )
-
-
-def _nullable(given: tuple[Type, ...], shown: Sequence[str]) -> str | None:
-    for type_, each in zip(given, shown, strict=True):
-        if type_.kind is Kind.OPTIONAL:
-            return f"{each} is an optional: write {each}.orValue(…)"
-    return None
-
-
-def _compared(name: str, given: tuple[Type, ...], shown: Sequence[str]) -> str | None:
-    """Comparisons of a list, or of text, with something else."""
-    for index in (0, 1):
-        type_, other = given[index], given[1 - index]
-        if other == t.NULL:
-            return f"{shown[index]} is of type '{type_}', which is never null"
-        if type_.kind is Kind.LIST and other == type_.element:
-            test = f"{shown[1 - index]} in {shown[index]}"
-            return f"write {f'!({test})' if name == '_!=_' else test}"
-        if type_.kind is Kind.LIST and other == t.INT:
-            return f"write size({shown[index]}) {_RELATIONS[name]} {shown[1 - index]}"
-        if type_ == t.STRING and other in (t.INT, t.DOUBLE, t.UINT, t.BOOL):
-            if shown[index][:1] in "\"'":
-                return f"write {shown[index][1:-1]} without quotes, or string({shown[1 - index]})"
-            return f"write {other}({shown[index]}), or string({shown[1 - index]})"
-        if type_ == t.DURATION and other in (t.INT, t.DOUBLE):
-            return f'write duration("{shown[1 - index]}s")'
-        if type_ == t.TIMESTAMP and other == t.STRING:
-            return f"write timestamp({shown[1 - index]})"
-        if type_ == t.DURATION and other == t.STRING:
-            return f"write duration({shown[1 - index]})"
-    return None
-
-
-def _mixed(arguments: Sequence[ast.Node], given: tuple[Type, ...], shown: Sequence[str]) -> str | None:
-    """Numbers of two types."""
-    types = tuple(each.element if each.kind is Kind.WRAPPER else each for each in given)
-    numbers = {each for each in types if each in (t.INT, t.UINT, t.DOUBLE)}
-    if len(types) != 2 or len(numbers) != 2:
-        return None
-    target = t.DOUBLE if t.DOUBLE in numbers else t.INT
-    index = 1 if types[0] == target else 0
-    node, written = arguments[index], shown[index]
-    if isinstance(node, ast.Literal):
-        plain = f"{written}.0" if target == t.DOUBLE and types[index] == t.INT else written.rstrip("uU")
-        plain = f"{plain}.0" if target == t.DOUBLE and "." not in plain else plain
-        return f"CEL does not mix numbers: write {plain}"
-    advice = f"write {target}({written})"
-    if written.startswith("constants.") and target == t.DOUBLE:
-        advice += ", or the constant's value with a decimal point, as in 2.0"
-    return f"CEL does not mix numbers: {advice}"
-
-
-def _not_bool(given: tuple[Type, ...], shown: Sequence[str]) -> str | None:
-    for type_, each in zip(given, shown, strict=True):
-        exact = type_.element if type_.kind is Kind.WRAPPER else type_
-        zeros = {t.INT: "0", t.UINT: "0u", t.DOUBLE: "0.0", t.STRING: '""'}
-        test = f"{each} != {zeros[exact]}" if exact in zeros else None
-        if exact.kind in (Kind.LIST, Kind.MAP):
-            test = f"size({each}) > 0"
-        if exact.kind is Kind.OPTIONAL:
-            test = f"{each}.hasValue()"
-        if exact.kind in (Kind.OBJECT, Kind.NULL):
-            test = f"{each} != null"
-        if test is not None:
-            return f"{each} is of type '{type_}', not a bool: write {test}"
-    return None
-
-
-def _in(given: tuple[Type, ...], shown: Sequence[str]) -> str | None:
-    if len(given) != 2:
-        return None
-    item, container = given
-    if container == t.STRING and item.kind is Kind.LIST:
-        return f"write {shown[1]} in {shown[0]}"
-    if container == t.STRING:
-        return f"write {shown[1]}.contains({shown[0]})"
-    if container.kind is Kind.LIST:
-        return f"{shown[1]} is a '{container}', which has no '{item}'"
-    if container.kind is Kind.MAP:
-        return f"the keys of {shown[1]} are of type '{container.key}', found '{item}'"
-    return f"write {shown[0]} in [{shown[1]}], or {shown[0]} == {shown[1]}"
-
-
-def _joined(given: tuple[Type, ...], shown: Sequence[str]) -> str:
-    index = 1 if given[0] == t.STRING else 0
-    if given[index].kind in (Kind.LIST, Kind.MAP, Kind.OBJECT):
-        return f'write "%s".format([{shown[index]}])'
-    return f'write string({shown[index]}), or "%s %s".format([…])'
-
-
-def _style(node: ast.Call, shown: Sequence[str], defined: Definition) -> str | None:
-    """A function called as a method, or the other way round."""
-    if node.target is None and defined.name in ("min", "max") and len(shown) > 1:
-        return f"write math.{'least' if defined.name == 'min' else 'greatest'}({', '.join(shown)})"
-    members = [re.match(r"[\w(), ]+\.(\w+)\(", each) is not None for each in defined.signatures]
-    name = defined.name
-    if node.target is None and all(members) and len(shown) > 1:
-        return f"write {shown[0]}.{name}({', '.join(shown[1:])})"
-    if node.target is not None and not any(members) and "." not in name:
-        return f"write {name}({', '.join(shown)})"
-    return None
 
 
 def offered(signatures: Sequence[str]) -> str:
@@ -310,6 +291,12 @@ def for_field_of(type_: Type, name: str, shown: str) -> str | None:
         type_.kind is Kind.LIST or type_ in (t.STRING, t.BYTES)
     ):
         return f"write size({shown})"
+    if name == "value" and type_.kind is not Kind.LIST:
+        return f"write {shown}"
+    if type_ in (t.TIMESTAMP, t.DURATION):
+        for each in (f"{name.removesuffix('s')}", f"{name}s"):
+            if each in _SAME and _SAME[each].startswith("time."):
+                return f"write {shown}.{_SAME[each].removeprefix('time.')}"
     if type_.kind is Kind.LIST:
         return f"of every element: {shown}.map(x, x.{name}); of one: {shown}[0].{name}"
     return None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from engine.cel.faults import CelSyntaxError, strange_character, unclosed_text
+from engine.cel.errors import CelSyntaxError
+from engine.cel.faults import strange_character, unclosed_text
 from engine.cel.tokens import END, Token
 
 _RAW = r'[rR](?:"""[\s\S]*?"""|\'\'\'[\s\S]*?\'\'\'|"(?!"")[^"\n\r]*"|\'(?!\'\')[^\'\n\r]*\')'

@@ -20,6 +20,8 @@ _ESCAPE = (
 class LiteralError(ValueError):
     """A literal that the grammar accepts and CEL does not."""
 
+    hint: str | None = None
+
 
 def decode_int(text: str) -> int:
     """Decode a decimal or hexadecimal int within 64 bits."""
@@ -96,7 +98,9 @@ def _text_escape(match: re.Match[str]) -> str:
     digits = match["hex"] or match["u4"] or match["u8"]
     if digits:
         return _code_point(digits)
-    raise LiteralError(f"unknown escape {match[0]}")
+    error = LiteralError(f"unknown escape {match[0]}")
+    error.hint = f"write \\{match[0]}, or a raw text: r'…{match[0]}…'"
+    raise error
 
 
 def _byte_escape(match: re.Match[str]) -> bytes:

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import json
+
 from engine.cel import syntax as ast
-from engine.cel.faults import CelSyntaxError
+from engine.cel.errors import CelSyntaxError
 
 SORT_BY_KEYS = "@sortByAssociatedKeys"
 """cel-go's name of what its macro `list.sortBy(x, key)` expands to: `list.@…(list.map(x, key))`."""
@@ -68,7 +70,24 @@ def _has(call: ast.Call) -> ast.Node:
             operand, field = select.arguments
             inner = ast.Call(call.start, call.end, select.position, "_?._", (operand, field))
             return ast.Call(call.start, call.end, select.position, "hasValue", (), inner)
-    raise CelSyntaxError("has() takes one field selection", call.start, "write has(a.b)")
+    raise CelSyntaxError("has() takes one field selection", call.start, _has_hint(call.arguments))
+
+
+def _has_hint(arguments: tuple[ast.Node, ...]) -> str:
+    """Return the hint for has() of a name, or of an element by its key."""
+    only = arguments[0] if len(arguments) == 1 else None
+    if isinstance(only, ast.Identifier):
+        return f"has() asks for a field, has(a.b); an input that may be left out: {only.name} != null"
+    if isinstance(only, ast.Call) and only.function == "_[_]":
+        container, key = map(_short, only.arguments)
+        return f"write {key} in {container}"
+    return "write has(a.b)"
+
+
+def _short(node: ast.Node) -> str:
+    if isinstance(node, ast.Literal) and isinstance(node.value, (str, int)):
+        return json.dumps(node.value, ensure_ascii=False) if isinstance(node.value, str) else str(node.value)
+    return ast.dotted_name(node) or "…"
 
 
 def _comprehension(call: ast.Call, target: ast.Node, names: int, macro: str | None = None) -> ast.Node:

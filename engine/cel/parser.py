@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from engine.cel import syntax as ast
 from engine.cel.celtypes import BOOL, BYTES, DOUBLE, INT, NULL, STRING, UINT
-from engine.cel.faults import CelSyntaxError, unexpected
+from engine.cel.errors import CelSyntaxError
+from engine.cel.faults import unexpected
 from engine.cel.lexer import tokens
 from engine.cel.limits import EXPRESSION_DEPTH, EXPRESSION_LENGTH
 from engine.cel.literals import (
@@ -306,7 +307,7 @@ class _Parser:
         try:
             value, type_ = _DECODERS[kind](text)
         except LiteralError as error:
-            raise CelSyntaxError(str(error), start) from None
+            raise CelSyntaxError(str(error), start, error.hint) from None
         return self.part(ast.Literal(start, self.last_end(), start, value, type_))
 
     def list_literal(self, opening: Token) -> _Part:

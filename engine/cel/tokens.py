@@ -18,3 +18,5 @@ END = "end"
 """The kind of the token after the last one."""
 LITERALS = frozenset({"double", "uint", "int", "bytes", "string", "bool", "null"})
 """The kinds of literals."""
+NUMBERS = ("double", "uint", "int")
+"""The kinds of numbers."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.base.aliases import find_loosely, plain_names
 from engine.base.errors import EvaluationError, MissingInputError, Path, RequestError, near, path_text, quote
 from engine.catalogs.catalog import Catalog, CatalogEntry, Computed
-from engine.cel.budget import Budget
+from engine.cel.budget import CELL_STEPS, Budget, BudgetError
 from engine.cel.celtypes import Kind, ObjectType, Type
 from engine.cel.coercion import CoercionError, coerce
 from engine.cel.runtimes.protocol import Native, Program, Runtime
@@ -191,7 +191,9 @@ class FactBinder:
             program = self.programs.get(id(cell))
             if program is None:
                 program = self.programs[id(cell)] = self.runtime.compile(cell.checked)
-            return self.runtime.decode(program.evaluate(_One(variable, native), Budget()), cell.checked.type)
+            return self.runtime.decode(
+                program.evaluate(_One(variable, native), Budget(CELL_STEPS)), cell.checked.type
+            )
         except CoercionError as error:
             raise RequestError(
                 f"{_named(error.path)}: {error.message}",
@@ -204,6 +206,8 @@ class FactBinder:
                 f"{error.message} in {' '.join(cell.checked.text.split())}, for {_named(path)}",
                 place=cell.place(error.offset),
             ) from None
+        except BudgetError as error:
+            raise EvaluationError(f"{error}, for {_named(path)}", place=cell.place(0)) from None
 
     def entry(self, catalog: Catalog, name: object, path: Path) -> CatalogEntry:
         """Return the catalog entry of a name that a request uses."""

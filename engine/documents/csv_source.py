@@ -73,6 +73,9 @@ class _Reader:
         while text[after : after + 1] == " ":
             after += 1
         if text[after : after + 1] not in ("", ",", "\n", "\r"):
+            if "\n" in text[start:after]:
+                place = self.file.place_at(start)
+                raise DocumentError("a quoted cell that does not end", place=place, hint='close it with "')
             hint = 'double the quotes inside a quoted cell: ""'
             raise DocumentError("text after a quoted cell", place=self.file.place_at(after), hint=hint)
         return text[start + 1 : end].replace('""', '"'), after

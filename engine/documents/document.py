@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -164,6 +165,15 @@ class Document:
         document, inner = self.origin(path) if self.origins else (self, path)
         span = document.positions.values.get(inner)
         return span is not None and span.style == ""
+
+    def is_cut(self, path: Path) -> bool:
+        """Return True for a plain scalar before a comment that looks like its end: `name == "a #b"`."""
+        document, inner = self.origin(path) if self.origins else (self, path)
+        span = document.positions.values.get(inner)
+        if span is None or span.style != "":
+            return False
+        rest = document.text[span.end :].partition("\n")[0]
+        return re.match(r"""[ \t]+#.*["')\]]""", rest) is not None
 
     def offset_in_scalar(self, path: Path, position: int) -> int:
         """The offset in the *value* of the scalar at `path` of what is at `position` of the file's text."""

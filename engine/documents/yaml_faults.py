@@ -104,14 +104,21 @@ def _after_quotes(stop: Stop) -> Fault | None:
     """`condition: "a" in b`: a value that begins with a quote is all of it in quotes."""
     line = stop.at(stop.line)
     quoted = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'|\[[^\[\]]*\]|\{[^{}]*\}"
-    value = re.match(rf"({_KEY} +)({quoted})[ \t]*(?=[^\s#,}}\]])", line)
+    value = re.match(rf"({_KEY} +|\s*(?:- +)+)({quoted})[ \t]*(?=[^\s#,}}\]])", line)
     if value is None or not value.end(1) <= stop.column <= len(line):
         return None
     text = line[value.end(1) :].strip()
-    whole = next((f"{quote}{text}{quote}" for quote in "'\"" if quote not in text), None)
-    hint = (
-        f"put the whole expression in quotes: {whole}" if whole else "write the expression after | in a block"
-    )
+    noun = "text" if value[2] in ("description", "name", "unit", "hint", "title") else "expression"
+    whole: str | None
+    inner = re.fullmatch(r"(['\"])(.*)\1", text)
+    if inner is not None and value[3][0] == inner[1]:
+        other = '"' if inner[1] == "'" else "'"
+        free = other not in inner[2] and not (other == '"' and "\\" in inner[2])
+        doubled = inner[2].replace("'", "''")
+        whole = f"{other}{inner[2]}{other}" if free else f"'{doubled}'"
+    else:
+        whole = next((f"{quote}{text}{quote}" for quote in "'\"" if quote not in text), None)
+    hint = f"put the whole {noun} in quotes: {whole}" if whole else "write the expression after | in a block"
     closing = "bracket" if value[3][0] in "[{" else "quote"
     return Fault(
         f"text after a closing {closing}",
@@ -122,14 +129,119 @@ def _after_quotes(stop: Stop) -> Fault | None:
 
 
 def _tag(stop: Stop) -> Fault | None:
-    """`condition: !a.b`: YAML takes what begins with ! for a tag."""
-    if "tag" not in stop.problem:
+    """`condition: !a.b`, `!a > b`: YAML takes what begins with ! for a tag."""
+    for line in dict.fromkeys((stop.began, stop.line)):
+        value = re.match(rf"{_KEY} +(?=!)", stop.at(line))
+        if value is not None or "tag" in stop.problem:
+            column = value.end() if value else stop.began_column
+            text = stop.at(line)[column:].strip()
+            hint = _quoted_hint(text, "it")
+            return Fault("an unquoted ! begins a YAML tag", line + 1, column + 1, hint)
+    return None
+
+
+def _quoted_hint(text: str, noun: str) -> str:
+    """Return the hint to put quotes around a text, and how if one kind of quotes is free."""
+    quote = next(
+        (quote for quote in "'\"" if quote not in text and not (quote == '"' and "\\" in text)), None
+    )
+    return (
+        f"put quotes around {noun}: {quote}{text}{quote}"
+        if quote
+        else "write it after |- on lines of its own"
+    )
+
+
+def _block(stop: Stop) -> Fault | None:
+    """`condition: > a` and `| a`: the text of a block begins on the next line."""
+    value = re.match(rf"({_KEY} +)([|>])[-+0-9]* +(?=[^\s#])", stop.at(stop.line))
+    if "block scalar" not in stop.problem or value is None:
         return None
-    value = re.match(rf"{_KEY} +(?=!)", stop.at(stop.began))
-    column = value.end() if value else stop.began_column
-    text = stop.at(stop.began)[column:].strip()
-    hint = f"put quotes around it: '{text}'" if "'" not in text else "put quotes around the expression"
-    return Fault("an unquoted ! begins a YAML tag", stop.began + 1, column + 1, hint)
+    text = stop.at(stop.line)[value.end(1) :].strip()
+    hint = f"write the text on the next line, indented; {_quoted_hint(text, 'text that begins so')}"
+    return Fault(f"text after {value[3]}", stop.line + 1, value.end() + 1, hint)
+
+
+def _dash(stop: Stop) -> Fault | None:
+    """`condition: - a`: a list's element after a key."""
+    if "block sequence entries are not allowed" not in stop.problem:
+        return None
+    text = stop.at(stop.line)[stop.column :].strip()
+    hint = f"elements stand on lines of their own; {_quoted_hint(text, 'text that begins with -')}"
+    return Fault("'- ' after a key", stop.line + 1, stop.column + 1, hint)
+
+
+def _mark(stop: Stop) -> Fault | None:
+    """`&& b` on a line of its own, `*important*`: YAML takes & and * for anchors and aliases."""
+    if "scanning an anchor" not in stop.problem and "scanning an alias" not in stop.problem:
+        return None
+    line = stop.at(stop.began)
+    character = line[stop.began_column : stop.began_column + 1]
+    continued = re.match(r"\s*(&&|\|\|)", line)
+    if continued is not None:
+        hint = "a comment ends the text before it: write the expression after |- without comments of YAML"
+        return Fault(f"{continued[1]} begins no expression", stop.began + 1, stop.began_column + 1, hint)
+    if re.match(r"\s*\* ", line):
+        return Fault(
+            "'* ' begins no element", stop.began + 1, stop.began_column + 1, "an element begins with '- '"
+        )
+    text = line[stop.began_column :].strip()
+    return Fault(
+        f"text can't begin with {character!r}",
+        stop.began + 1,
+        stop.began_column + 1,
+        _quoted_hint(text, "it"),
+    )
+
+
+def _no_colon(stop: Stop) -> Fault | None:
+    """`condition = a`, `// a comment`: a line without a key."""
+    if "expected ':'" not in stop.problem:
+        return None
+    line = stop.at(stop.began)
+    column = _indent(line) + 1
+    if line.lstrip().startswith(("//", "/*", "--", ";")):
+        return Fault("a line without a key", stop.began + 1, column, "a comment begins with #")
+    key = re.match(r"\s*(?:- )?([A-Za-z_]\w*)\s*(=>|:=|=)?\s*(\S.*)?$", line)
+    if key is None:
+        return None
+    hint = "indent text that belongs to the line above"
+    if key[3] and not re.search(r"[|>][-+0-9]*\s*$", stop.at(stop.began - 1)):
+        text = f"'{key[1]}: {key[3].strip()[:60]}'"
+        hint = f"write {text}" if key[2] else f"write {text}, or {hint}"
+    return Fault(f"no colon after '{key[1]}'", stop.began + 1, column, hint)
+
+
+def _escape(stop: Stop) -> Fault | None:
+    """`"\\d"`: in double quotes, YAML reads what follows a backslash."""
+    if "unknown escape character" not in stop.problem:
+        return None
+    escape = stop.at(stop.line)[stop.column : stop.column + 2]
+    hint = "put the text in single quotes, in which YAML reads no escapes"
+    return Fault(f"unknown escape {escape}", stop.line + 1, stop.column + 1, hint)
+
+
+def _empty_cell(stop: Stop) -> Fault | None:
+    """`[a, , b]`: nothing between two commas."""
+    if "node content" not in stop.problem or stop.at(stop.line)[stop.column : stop.column + 1] not in (
+        ",",
+        "]",
+    ):
+        return None
+    before = stop.at(stop.line)[: stop.column].rstrip()
+    if before.endswith("-"):
+        return Fault("a dash without quotes", stop.line + 1, len(before), 'write "-"')
+    hint = 'write null or ""; in a decision table, "-" passes any value'
+    return Fault("nothing between two commas", stop.line + 1, stop.column + 1, hint)
+
+
+def _end_mark(stop: Stop) -> Fault | None:
+    if "<document start>" not in stop.problem:
+        return None
+    for number in range(stop.line, -1, -1):
+        if stop.at(number).rstrip() == "...":
+            return Fault("'...' ends the document", number + 1, 1, "remove the line")
+    return None
 
 
 def _indentation(stop: Stop) -> Fault | None:
@@ -140,7 +252,13 @@ def _indentation(stop: Stop) -> Fault | None:
     before = [each for number in range(stop.line) for each in _indents(stop.at(number))]
     if stop.column != indent or not before or indent in before or indent > before[-1]:
         return None
-    around = next((each for each in reversed(before) if each > indent), before[-1])
+    if stop.at(stop.line).lstrip().startswith("- "):
+        before = [
+            _indent(line) for line in map(stop.at, range(stop.line)) if line.lstrip().startswith("- ")
+        ] or before
+        around = min(before, key=lambda each: (abs(each - indent), -each))
+    else:
+        around = next((each for each in reversed(before) if each > indent), before[-1])
     hint = f"line {stop.line + 1} is indented by {indent} spaces, those before it by {around}"
     return Fault("wrong indentation", stop.line + 1, indent + 1, hint)
 
@@ -216,9 +334,11 @@ def _unclosed_flow(stop: Stop) -> Fault | None:
 def _colon(stop: Stop) -> Fault | None:
     if "mapping values are not allowed" not in stop.problem:
         return None
-    line = stop.at(stop.line)
+    line, above = stop.at(stop.line), stop.at(stop.line - 1)
     if re.fullmatch(r"\s*(?:- +)*[\w.-]+", line[: stop.column]):
         hint = f"check the indentation of line {stop.line + 1}"
+        if re.match(_KEY + r" +\S", above) and _indent(above) + 1 < _indent(line):
+            hint = f"check the indentation of lines {stop.line} and {stop.line + 1}"
     elif "?" in line[: stop.column]:
         hint = "an expression with ': ' needs quotes around it"
     elif re.match(_KEY, line) and ": " in line[: stop.column + 2]:
@@ -239,6 +359,6 @@ def _first_character(stop: Stop) -> Fault | None:
 
 
 _CASES: tuple[Callable[[Stop], Fault | None], ...] = (
-    *(_tab, _tag, _after_quotes, _unclosed_quote, _no_space, _unclosed_flow, _list_among_keys, _colon),
-    *(_first_character, _indentation),
+    *(_tab, _tag, _block, _dash, _mark, _escape, _empty_cell, _end_mark, _after_quotes, _unclosed_quote),
+    *(_no_space, _no_colon, _unclosed_flow, _list_among_keys, _colon, _first_character, _indentation),
 )

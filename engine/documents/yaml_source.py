@@ -112,7 +112,12 @@ class _Builder:
                 # A document's type says text, which is true of all others.
                 key = cast(str, value)
             elif not isinstance(value, str):
-                raise self.fail(f"a key must be text, found {key}", event, f'write "{key}" in quotes')
+                hint = f'write "{key}" in quotes'
+                if self.follows_number(event):
+                    hint = (
+                        "a comma ends a value in { }: the decimal sign is a point, and digits are not grouped"
+                    )
+                raise self.fail(f"a key must be text, found {key}", event, hint)
         if key == "<<" and not event.style:
             raise self.fail("merge keys (<<) are not supported", event, "write the fields out")
         if key in frame.keys:
@@ -123,6 +128,12 @@ class _Builder:
         frame.keys[key] = span
         frame.key = key
         self.keys[(*frame.path, key)] = span
+
+    def follows_number(self, event: yaml.Event) -> bool:
+        """Return True for what stands right after a number and a comma: `2,5`."""
+        mark = event.start_mark
+        assert mark is not None
+        return re.search(r"[0-9],\Z", self.document.text[max(mark.index - 2, 0) : mark.index]) is not None
 
     def scalar_value(self, event: yaml.ScalarEvent) -> _Scalar:
         tag, text = event.tag, event.value
@@ -158,6 +169,10 @@ class _Builder:
             return int(text.replace("_", ""), 0)
         if re.match(_OCTAL_TRAP, text):
             decimal = text.lstrip("+-0") or "0"
+            if self.follows_number(event):
+                raise self.fail(
+                    "a comma inside a number", event, "digits are not grouped: leave the comma out"
+                )
             raise self.fail(
                 f"{text} is octal in YAML 1.1 and decimal in YAML 1.2",
                 event,
@@ -182,7 +197,8 @@ class _Builder:
         if event.anchor not in self.anchors:
             if any(frame.anchor == event.anchor for frame in self.stack):
                 raise self.fail(f"alias *{event.anchor} refers to its own container", event)
-            raise self.fail(f"alias *{event.anchor} has no anchor &{event.anchor} before it", event)
+            hint = "text that begins with * needs quotes around it"
+            raise self.fail(f"alias *{event.anchor} has no anchor &{event.anchor} before it", event, hint)
         frame = self.stack[-1]
         if isinstance(frame.container, dict) and frame.key is None:
             raise self.fail("an alias can't be a key", event)
@@ -215,7 +231,8 @@ class _Builder:
         if isinstance(parent.container, list):
             return (*parent.path, len(parent.container))
         if parent.key is None:
-            raise self.fail("a key must be text, found a collection", event)
+            hint = "text that begins with { or [ needs quotes around it"
+            raise self.fail("a key must be text, found a collection", event, hint)
         return (*parent.path, parent.key)
 
     def attach(self, value: Json, span: Span, event: yaml.Event, size: int) -> None:

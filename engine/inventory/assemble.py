@@ -148,7 +148,9 @@ def _device(seen: Seen, device: SeenDevice, hardware: Hardware, notes: list[str]
             notes.append(f"memory of '{name}' taken from catalog products")
     if row is not None and row["shared_memory"]:
         notes.append(f"'{name}' has no dedicated memory; it shares system memory")
-        memory = _shared(memory, row, notes) if device.usable_bytes is None else device.usable_bytes
+        if memory is None and row.get("whole_memory") and len(seen.devices) == 1:
+            memory, free = seen.numa_memory.get("size"), seen.numa_memory.get("free")
+        memory = usable_memory(memory, row, notes) if device.usable_bytes is None else device.usable_bytes
         free = None if row.get("share") is not None else free
     elif memory is None:
         memory = device.usable_bytes
@@ -168,7 +170,7 @@ def _device(seen: Seen, device: SeenDevice, hardware: Hardware, notes: list[str]
     )
 
 
-def _shared(memory: int | None, row: Row, notes: list[str]) -> int | None:
+def usable_memory(memory: int | None, row: Row, notes: list[str]) -> int | None:
     """Return the part of a shared memory that the device may use."""
     if memory is None or row.get("share") is None:
         return memory

@@ -20,7 +20,7 @@ _HOST = re.compile(
     r"(?:\([^()\n]{1,40}\) *)?\[?[\w.-]{1,64}@(?P<prompt>[\w.-]{1,99})(?:[ :][^\n]{0,200}?)?[#$%>](?: |$)"
     r"|(?:[#$%>] *)?ssh (?:-\S+ )*(?:[\w.-]{1,64}@)?(?P<ssh>[A-Za-z0-9][\w.-]{0,99})(?: |$)"
     r"|(?P<ansible>[A-Za-z0-9][\w.-]{0,99}) \| [A-Z]+ \|"
-    r"|(?:[#=*>-]{2,} *)?(?P<heading>[A-Za-z][\w.-]{0,99}):?(?: *[#=*<-]{2,})?\s*\Z"
+    r"|(?:[#=*>-]{2,} *)?(?P<heading>[A-Za-z][\w.-]{0,99}|\d{1,3}(?:\.\d{1,3}){3}):?(?: *[#=*<-]{2,})?\s*\Z"
 )
 """Lines that name the machine whose output follows: `[root@node1 ~]#`, `ssh node1 …`, `node1:`."""
 _MOMENTS = frozenset(

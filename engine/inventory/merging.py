@@ -58,6 +58,7 @@ class Machine:
         """Set NUMA nodes by the CPUs near each device."""
         for part in self.parts:
             part.numa_cpus = part.numa_cpus or self.host.numa_cpus
+            part.numa_memory = part.numa_memory or self.host.numa_memory
             numa.place_devices(part)
 
     def _name_devices(self, kind: str, name: str) -> None:
@@ -89,11 +90,30 @@ def merge(sections: Sequence[tuple[Seen, Priority]], hardware: Hardware) -> Mach
             ordered.append(section)
     for section in ordered:
         _set_kind(section, hardware)
+    _update(ordered)
     for section in sorted(ordered, key=lambda section: section.numbering is not None):
         _add(machine.part(section.kind), section, hardware)
     for section in _first_of_each(fallbacks, hardware):
         _complete(machine, section)
     return machine
+
+
+def _update(sections: Sequence[Seen]) -> None:
+    """Set what changes between snapshots by one tool, in the first of them, to what the last says."""
+    firsts: dict[tuple[str, str | None], Seen] = {}
+    for section in sections:
+        first = firsts.setdefault((section.origin, section.kind), section)
+        if first is section:
+            continue
+        for number, device in section.devices.items():
+            known = first.devices.get(number)
+            if known is None:
+                continue
+            if device.free_bytes is not None and known.free_bytes not in (None, device.free_bytes):
+                known.free_bytes = device.free_bytes
+                first.notes.append("the text has several snapshots; what is free is that of the last")
+            if device.available is False:
+                known.available = False
 
 
 def _add(part: Seen, section: Seen, hardware: Hardware) -> None:

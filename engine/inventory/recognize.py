@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from engine.base.errors import DocumentError, RequestError
 from engine.base.jsontypes import Json
@@ -151,9 +152,11 @@ def _sections(
     json_readers = [reader for reader in readers if isinstance(reader, JsonReader)]
     content = "\n".join(text.lines).strip()
     if json_readers and _JSON.match(content):
-        value = parse_json(content, text.name)
+        value: Json = None
+        with suppress(DocumentError):  # what looks like JSON may be another language's, or text
+            value = parse_json(content, text.name)
         for reader in json_readers:
-            if reader.takes(value):
+            if value is not None and reader.takes(value):
                 yield _signed(reader.read(value, hardware), reader), reader.priority
     for text_reader in readers:
         if isinstance(text_reader, TextReader):
@@ -205,6 +208,7 @@ def _read_json(value: Json, readers: Iterable[Reader], hardware: Hardware) -> Im
 
 _ACCELERATORS = re.compile(
     r"(?<![\w.])(?:nvidia|npu|rocm|amd|hl|xpu|mx|ppu|ix|hy)-smi\b(?!\w)|\bggml_"
+    r"|\b[HNX]PU (?:devices?|models?)\b|\bIs (?:XPU|NPU|HPU) available *: True"
     r"|\b(?:CUDA|ROCm|HIP|Vulkan|SYCL|MUSA|CANN)\d+:|\bGPU ?\d+:|\bGPU\[\d"
     r"|\b(?:NVIDIA|Radeon|Instinct|GeForce|Tesla|Gaudi|Ascend) [A-Z\d]|mthreads-gmi|cnmon|neuron-ls"
 )
@@ -225,20 +229,26 @@ def _mentions_accelerator(texts: Sequence[tuple[str, str]]) -> bool:
 
 
 def unreadable(name: str, text: str) -> DocumentError | None:
-    """Return the error for a text about accelerators that no reader recognises; None for any other text."""
+    """Return the error for a text that no reader recognises; None for an empty one."""
     lines = Lines.of(text, name).narrow()
+    words = "describe the machine in words: 8xH100-SXM"
     for number, line in enumerate(lines.lines):
         match = _ACCELERATORS.search(line) or _MAKERS.search(line)
         if match is not None and not _NONE.search(line):
             hint = _maker_hint([short_lines(plain(text))]) or _readable_hint()
-            words = "describe the machine in words: 8xH100-SXM"
             message = "this looks like the output of a tool that is not read"
             return lines.fault(message, number, match[0], hint=f"{hint}; or {words}")
-    return None
+    first = next((number for number, line in enumerate(lines.lines) if line.strip()), None)
+    if first is None:
+        return None
+    message = "this is neither an inventory nor the output of a tool that is read"
+    return lines.fault(message, first, hint=f"{_readable_hint()}; or {words}")
 
 
 _MAKERS = re.compile(
-    r"\b(?:NVIDIA|AMD/ATI|Radeon|Habana|Gaudi|Ascend|Cambricon|Moore Threads|MetaX|Hygon)\b"
+    r"\b(?:NVIDIA|AMD/ATI|Radeon|Habana|Gaudi|Ascend|Cambricon|Moore Threads|MetaX)\b"
+    r"|\b(?:Hygon|Iluvatar|Enflame|Biren)\b"
+    r"|\b(?:Tenstorrent|Wormhole|Blackhole|Furiosa|Rebellions|Graphcore|Cerebras|SambaNova|Kunlun)\w*\b|\bDCU\b"
     r"|\b(?:Cuda|Rocm|Tpu)Device\b|\bHL-\d{3}\b"
 )
 

@@ -106,7 +106,7 @@ class Seen:
         self.portable = self.portable or other.portable
         if not self.numa_cpus:
             self.numa_cpus, self.numa_nodes = other.numa_cpus, other.numa_nodes
-            self.numa_memory = other.numa_memory
+        self.numa_memory = self.numa_memory or other.numa_memory
         self.notes += other.notes
 
     def _add_partitions(self, partitions: list[SeenDevice]) -> None:

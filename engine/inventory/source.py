@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from engine.base.errors import DocumentError, EngineError, RequestError
+from engine.base.errors import DocumentError, EngineError, RequestError, quote
+from engine.base.jsontypes import Json
 from engine.base.records import record, replace
 from engine.documents import Document, parse_document, read_text
 from engine.inventory.inventory import Imported, Inventory
@@ -44,12 +45,22 @@ def read_source(source: str, hardware: Callable[[], Hardware]) -> Found:
     if source != "-" and not os.path.exists(source):
         from engine.inventory.shorthand import is_shorthand, read_shorthand  # deferred: start-up time
 
-        if is_shorthand(source) and not source.endswith((".yaml", ".yml", ".json", ".txt", ".csv")):
+        if is_shorthand(source) and not source.endswith(_SUFFIXES):
             imported = read_shorthand(source, hardware())
             return Found(imported.inventory, None, imported.notes)
-    text = read_text(source)
+    try:
+        text = read_text(source)
+    except DocumentError as error:
+        if error.hint is not None or os.path.exists(source) or "/" in source or source.endswith(_SUFFIXES):
+            raise
+        hint = "name a file, or describe the machine in words: 8xH100-SXM"
+        raise DocumentError(error.message, place=error.place, hint=hint) from None
     name = "<stdin>" if source == "-" else source
     return _read_text(name, text, hardware)
+
+
+_SUFFIXES = (".yaml", ".yml", ".json", ".txt", ".csv")
+"""Of names that are those of files, not words for a machine."""
 
 
 def _read_text(name: str, text: str, hardware: Callable[[], Hardware]) -> Found:
@@ -59,26 +70,44 @@ def _read_text(name: str, text: str, hardware: Callable[[], Hardware]) -> Found:
         from engine.inventory.prompts import document_after_prompt  # deferred: start-up time
 
         inner = plain(text)
-        printed = inner if _is_document(inner) else document_after_prompt(inner)
+        is_list = text.lstrip().startswith("- ")  # of YAML, of which a margin must not be taken off
+        printed = inner if _is_document(inner) and not is_list else document_after_prompt(inner)
         captured = _read_capture(name, text, hardware) if printed is None else None
         if captured is not None:
             return Found(captured.inventory, None, captured.notes)
         text = text if printed is None else printed
     try:
-        document = _parse(text, name)
+        document = parse_document(text, name)
         imported = _read_document(document, hardware)
     except EngineError:
         from engine.inventory.recognize import is_capture, unreadable  # deferred: start-up time
 
         if not is_capture(text):
-            refusal = None if _is_document(text) else unreadable(name, text)
+            refusal = None if _is_ours_by(name, text) else unreadable(name, text)
             if refusal is None:
                 raise
+            described = _read_words(text, hardware)
+            if described is not None:
+                return described
             raise refusal from None
         captured = _read_capture(name, text, hardware)
         assert captured is not None
         return Found(captured.inventory, None, captured.notes)
     return Found(imported.inventory, document, imported.notes)
+
+
+def _read_words(text: str, hardware: Callable[[], Hardware]) -> Found | None:
+    """Return the machine that a text of one line describes in words; None if it describes none."""
+    from engine.inventory.shorthand import is_shorthand, read_shorthand  # deferred: start-up time
+
+    words = text.strip()
+    if "\n" in words or not is_shorthand(words):
+        return None
+    try:
+        imported = read_shorthand(words, hardware())
+    except RequestError:
+        return None
+    return Found(imported.inventory, None, imported.notes)
 
 
 def _read_capture(name: str, text: str, hardware: Callable[[], Hardware]) -> Imported | None:
@@ -90,16 +119,13 @@ def _read_capture(name: str, text: str, hardware: Callable[[], Hardware]) -> Imp
     return read_plugins(name, text, hardware())
 
 
-def _parse(text: str, name: str) -> Document:
-    """Return the document; the error for a text that is none of ours has a hint at what can be read."""
-    try:
-        return parse_document(text, name)
-    except DocumentError as error:
-        is_ours = name.endswith((".yaml", ".yml", ".json")) or _is_document(text) or "devices" in text
-        if is_ours or not text.strip():
-            raise
-        hint = "neither an inventory nor a known tool's output, such as nvidia-smi topo -m"
-        raise DocumentError(error.message, place=error.place, hint=hint) from None
+def _is_ours_by(name: str, text: str) -> bool:
+    """Test whether a text that cannot be read was meant as a document, by its file's name or its fields."""
+    is_named = name.endswith((".yaml", ".yml", ".json"))
+    return is_named or _is_document(text) or _DEVICES.search(text) is not None
+
+
+_DEVICES = re.compile(r"^devices:", re.MULTILINE)
 
 
 def _read_document(document: Document, hardware: Callable[[], Hardware]) -> Imported:
@@ -116,9 +142,32 @@ def _read_document(document: Document, hardware: Callable[[], Hardware]) -> Impo
             imported = read(value, hardware())
             if imported is not None:
                 return imported
+        _refuse_foreign(value)
         return Imported(read_inventory(value))
     except RequestError as error:
         raise error.located(document) from None
+
+
+def _refuse_foreign(value: Json) -> None:
+    """Check that a document that no reader takes has a field of an inventory.
+
+    Raises:
+        RequestError: it has none, or it is an object of Kubernetes that describes no machine.
+    """
+    if not isinstance(value, dict) or value.keys() & _FIELDS or value.keys() <= _COMMON_FIELDS:
+        return
+    if "apiVersion" in value and "kind" in value:
+        message = f"{quote(str(value['kind']))} describes no machine"
+        raise RequestError(message, path=("kind",), hint="kubectl get nodes -o json")
+    from engine.inventory.discovery import readable  # deferred: start-up time
+
+    message = "the document has no field 'devices', and it is not the output of a tool that is read"
+    raise RequestError(message, path=(), hint=f"paste the output of: {readable()}")
+
+
+_FIELDS = frozenset({"devices", "interconnects", "links", "numbering", "profiles", "schema_version"})
+"""Fields of inventories and registries that no other document has."""
+_COMMON_FIELDS = frozenset({"apiVersion", "description", "kind", "name"})
 
 
 def _is_ours(value: dict[str, object]) -> bool:

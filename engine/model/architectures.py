@@ -80,6 +80,7 @@ class Architecture:
     pooler: str | None
     classifier: str
     context: str | None
+    scaled_context: bool
     kind_lists: Mapping[str, str]
     list_base: int
     flatten: Mapping[str, str]
@@ -125,6 +126,11 @@ class Architecture:
     speculative_copies: bool
     mtp: str | None
     experts_optional: bool
+    least_experts: int
+    word_flags: Mapping[str, str]
+    gate_flag: str | None
+    latent_flag: str | None
+    masked: str | None
     hash_layers: str | None
     encoder: str | None
     defaults_of: str | None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from engine.base.aliases import Row
-from engine.base.errors import Path, RequestError, near, quote
+from engine.base.errors import Path, RequestError, quote
 from engine.base.jsontypes import Json, JsonObject
 from engine.base.records import replace
 from engine.model.architectures import Architecture, Catalogs, find_entry
@@ -16,7 +19,7 @@ from engine.model.legacy import average_window
 from engine.model.model import Model, Storage
 from engine.model.storage import bits_of, read_storage
 from engine.model.towers import tower_pieces
-from engine.model.usual import counted_as, interval, usual_decoder
+from engine.model.usual import counted_as, interval, unusual, usual_decoder
 
 TYPES = "quantization@3"
 """Catalog of storage types; versions before 3 do not say what bits consist of."""
@@ -24,6 +27,16 @@ TEXT_SECTIONS = ("text_config", "llm_config", "language_config", "thinker_config
 """Sections that hold a multimodal model's text part, or the section with it."""
 TOWER_SECTIONS = ("vision_config", "audio_config", "vision_tower_config", "img_processor", "speech_config")
 """Sections of encoders for other media."""
+_OTHER_SECTIONS = ("quantization_config", "compression_config", "generation_config")
+"""Sections of a multimodal configuration that describe no part of the model."""
+_TASK = re.compile(r"(For[A-Z]\w*|LMHeadModel|Model)$")
+"""Ending of a class that says what the model does."""
+_ALIKE = 0.8
+"""Likeness of two names of which one may be a typo of the other."""
+_MULTIPLYING = ("linear", "dynamic")
+"""Kinds of scaled positions whose factor multiplies the context length."""
+_MOST_SCALED = 10_000
+_TIED = "tie_word_embeddings"
 _DEPTH = 3
 """Sections within sections."""
 
@@ -54,6 +67,8 @@ class _Reader:
         self.outer_class = _class_of(value, path)
         self.text, self.inside, self.inner = self._text()
         """Fields of the text part around and in its section; its path; the section itself."""
+        self.defaults: dict[str, Json] = {}
+        """Defaults of a family that the catalog does not have."""
         self.model_types = [
             kind for kind in (self.inner.get("model_type"), value.get("model_type")) if isinstance(kind, str)
         ]
@@ -76,6 +91,7 @@ class _Reader:
         if architecture.note:
             notes += (architecture.note,)
         fields = self._fields(entry, row, architecture)
+        architecture = _by_flags(architecture, fields)
         architecture, extra = self._head(architecture, fields)
         shapes = Shapes(fields, architecture)
         counts = Counts(fields, architecture, shapes)
@@ -106,18 +122,24 @@ class _Reader:
                 )
             if not found:
                 break
-            text, inside, inner = {**text, **found}, (*inside, section), found
+            # Classes of several media tie the embeddings of their text model by their own flag.
+            tied = {_TIED: inner[_TIED]} if isinstance(inner.get(_TIED), bool) else {}
+            text, inside, inner = {**text, **found, **tied}, (*inside, section), found
         return text, inside, inner
 
     def _entry(self) -> str | None:
         known = self.catalogs("architectures")
-        classes = [
-            self.outer_class,
-            _class_of(self.inner, self.inside) if self.inner is not self.value else None,
-        ]
+        within = self.inner is not self.value
+        inner_class = _class_of(self.inner, self.inside) if within else None
+        classes = [self.outer_class, inner_class]
         exact = [f"{kind}:{name}" for kind in self.model_types for name in classes if name]
         stems = [f"{stem}ForCausalLM" for name in classes if name and (stem := self._stem(name))]
-        entry = find_entry(known, *exact, *classes, *self.model_types, *stems)
+        # A multimodal class may hold text models of several families, so their section decides first.
+        families = {kind: name for name, row in known.rows.items() for kind in row["model_types"]}
+        further = [families.get(kind) for kind in self.model_types]
+        inner_type = self.inner.get("model_type")
+        section = [inner_class, inner_type, families.get(str(inner_type))] if within else []
+        entry = find_entry(known, *exact, *section, *classes, *self.model_types, *further, *stems)
         if entry is None and not any(classes) and not self.model_types:
             raise RequestError("architectures: expected a list of names", path=(*self.path, "architectures"))
         return entry
@@ -148,11 +170,24 @@ class _Reader:
         return tuple(
             f"{name}: encoders of {self.outer_class or self.model_types[0]} are not counted"
             for name in around
-            if name in TOWER_SECTIONS
+            if self._is_tower(name, joined=bool(counted))
             and isinstance(around[name], dict)
             and around[name]
             and name not in counted
         )
+
+    def _is_tower(self, name: str, *, joined: bool) -> bool:
+        """Return whether a section describes an encoder or decoder besides the text model.
+
+        Args:
+            name: of the section.
+            joined: rows of towers count the class's projectors with its encoders.
+        """
+        if name in TOWER_SECTIONS:
+            return True
+        if self.inner is self.value or name in (*TEXT_SECTIONS, *_OTHER_SECTIONS):
+            return False
+        return name.endswith("_config") and not (joined and "projector" in name)
 
     def _stem(self, class_name: str) -> str | None:
         ending = self._ending(class_name)
@@ -173,11 +208,14 @@ class _Reader:
         hint = "use the weights (.safetensors, .gguf), or set the parameter count with --params"
         row = usual_decoder(self.text, self.catalogs)
         if row is None:
+            odd = unusual(self.text, self.catalogs)
+            hint = f"no usual decoder has {odd}; {hint}" if odd is not None else hint
             raise RequestError(
                 f"unknown architecture '{label}': its parameters cannot be counted",
                 path=place,
-                hint=near(label, [*known.rows, *known.aliases]) or hint,
+                hint=_alike(label, [*known.rows, *known.aliases]) or hint,
             )
+        self.defaults[_TIED] = row["tied"]
         note = f"unknown architecture '{label}': counted as a usual decoder; {interval(row)}"
         return counted_as(row, self.catalogs), (note,)
 
@@ -186,13 +224,19 @@ class _Reader:
     def _fields(self, entry: str, row: Row, architecture: Architecture) -> Fields:
         defaults: dict[str, Json] = {}
         names: dict[str, str] = {}
-        source = self._defaults_row(entry, row)
+        source, own = self._defaults_row(entry, row)
         if source is not None:
             defaults = {**dict.fromkeys(source["nulls"]), **source["numbers"], **source["flags"]}
             names = dict(source["names"])
-        defaults |= architecture.defaults
+        if not own:
+            defaults = {name: value for name, value in defaults.items() if name not in self._sizes()}
+        defaults |= {**architecture.defaults, **self.defaults}
         names |= architecture.names
         text = dict(self.text)
+        for flag, condition in architecture.word_flags.items():
+            name, _, start = condition.partition("=")
+            if flag not in text and isinstance(word := text.get(name), (str, float)):
+                text[flag] = self.text[flag] = str(word).startswith(start)
         paths: dict[str, Path] = {}
         if self.inner is not self.value:
             paths = {field: self.path for field in self.value if field not in self.inner}
@@ -209,17 +253,27 @@ class _Reader:
             defaults["num_labels"] = len(labels) if isinstance(labels, dict) and labels else usual
         return Fields(text, defaults, self.inside, names, paths)
 
-    def _defaults_row(self, entry: str, row: Row) -> Row | None:
+    def _sizes(self) -> set[str]:
+        """Return the fields without which nothing can be counted, of which another family's defaults say
+        nothing.
+        """
+        return {
+            name for row in self.catalogs("unknown_architectures").rows.values() for name in row["numbers"]
+        }
+
+    def _defaults_row(self, entry: str, row: Row) -> tuple[Row | None, bool]:
         """Return the defaults of the class that the configuration's `model_type` names, else of the
-        architecture's.
+        architecture's, and whether these are the family's own.
         """
         rows = self.catalogs("architecture_defaults").rows
         candidates = [name for kind in self.model_types for name in (kind, f"{kind}_text")]
         for name in candidates:
             found = rows.get(name)
             if found is not None and ("num_hidden_layers" in found["numbers"] or found["names"]):
-                return found
-        return rows.get(row["defaults_of"] if row["defaults_of"] is not None else entry)
+                return found, True
+        own = not self.model_types or entry in self.model_types
+        other = row["defaults_of"]
+        return rows.get(entry if other is None else other), own and other is None
 
     def _head(self, architecture: Architecture, fields: Fields) -> tuple[Architecture, str | None]:
         """Return the architecture without an output layer if the class has none, and the formula of what
@@ -228,11 +282,13 @@ class _Reader:
         name = self.outer_class
         ending = self._ending(name)
         known = self.catalogs("architectures").aliases
-        if ending is None or (name in known and architecture.pooler is None):
+        if ending is None or (name in known and architecture.pooler is None and architecture.masked is None):
             return architecture, None
         row = self.catalogs("heads").rows[ending]
-        extra = (
-            architecture.classifier if row["classifier"] else architecture.pooler if row["pooler"] else None
+        if row["masked"] and architecture.masked is None:
+            return architecture, None
+        extra = next(
+            (getattr(architecture, head) for head in ("classifier", "masked", "pooler") if row[head]), None
         )
         return replace(architecture, head=False), extra
 
@@ -241,14 +297,32 @@ class _Reader:
     def _towers(self, shapes: Shapes, architecture: Architecture) -> list[Piece]:
         """Return the pieces of encoders for other media, and of an encoder-decoder's encoder."""
         rows = self.catalogs("towers").rows
-        classes = {self.outer_class}
-        chosen = [row for row in rows.values() if classes & {*row["classes"]}]
+        chosen = self._chosen_towers()
         if architecture.encoder:
             chosen.append(rows[architecture.encoder])
         pieces: list[Piece] = []
         for row in chosen:
-            pieces += tower_pieces(row, self._section(row["section"]), self.catalogs, shapes)
+            section = self._section(row["section"])
+            if section is not None:
+                value, holder, place = section
+                section = value, {**self.text, **holder}, place
+            pieces += tower_pieces(row, section, self.catalogs, shapes)
         return pieces
+
+    def _chosen_towers(self) -> list[Row]:
+        """Return the rows of the class; of several for one section, that of the section's model_type."""
+        rows = [row for row in self.catalogs("towers").rows.values() if self.outer_class in row["classes"]]
+        typed: set[str] = set()
+        chosen = []
+        for row in sorted(rows, key=lambda row: not row["types"]):
+            found = self._section(row["section"]) if row["types"] else None
+            if row["section"] in typed or (
+                row["types"] and (found is None or found[0].get("model_type") not in row["types"])
+            ):
+                continue
+            typed |= {row["section"]} if row["types"] else set()
+            chosen.append(row)
+        return chosen
 
     def _section(self, name: str) -> tuple[JsonObject, JsonObject, Path] | None:
         """Return the section of a tower, the configuration around it, and its path; None without one."""
@@ -300,6 +374,7 @@ class _Reader:
             rope = fields.number("qk_rope_head_dim")
             head_dim, latent = fields.number("qk_nope_head_dim") + rope, fields.number("kv_lora_rank") + rope
         quantized = storage.method is not None
+        attends = not cache or any(layers.numbers for layers in cache)
         return Model(
             params=parameters.total,
             name=name,
@@ -307,9 +382,9 @@ class _Reader:
             parameters=parameters,
             layers=shapes.layers,
             hidden_size=shapes.hidden,
-            attention_heads=shapes.heads,
-            kv_heads=shapes.kv_heads,
-            head_dim=head_dim,
+            attention_heads=shapes.heads if attends else None,
+            kv_heads=shapes.kv_heads if attends else None,
+            head_dim=head_dim if attends else None,
             vocabulary=shapes.vocabulary,
             context=_context(fields, architecture, shapes),
             dtype=dtype,
@@ -332,6 +407,23 @@ class _Reader:
             cache=cache,
             notes=notes,
         )
+
+
+def _by_flags(architecture: Architecture, fields: Fields) -> Architecture:
+    """Return an architecture without what flags of a configuration turn off, and with what they turn on."""
+    gate, latent = architecture.gate_flag, architecture.latent_flag
+    if gate is not None and fields.flag(gate):
+        architecture = replace(architecture, gated=True)
+    if latent is not None and fields.get(latent) is False:
+        architecture = replace(architecture, latent=False)
+    return architecture
+
+
+def _alike(label: str, known: Sequence[str]) -> str | None:
+    """Return a hint with names of nearly the same family, apart from the ends that all classes share."""
+    stems = {_TASK.sub("", name): name for name in known if name[:1] == label[:1]}
+    close = get_close_matches(_TASK.sub("", label), stems, n=2, cutoff=_ALIKE)
+    return "did you mean " + " or ".join(f"'{stems[stem]}'" for stem in close) + "?" if close else None
 
 
 def _mtp(layers: int, pieces: list[Piece], storage: Storage | None) -> dict[str, Any]:
@@ -372,7 +464,7 @@ def _single(fields: Fields, name: str) -> int | None:
 
 
 def _context(fields: Fields, architecture: Architecture, shapes: Shapes) -> int | None:
-    """Return the context length as servers derive it: positions, scaled by YaRN."""
+    """Return the context length as servers derive it: positions, scaled by YaRN or a factor."""
     if architecture.context:
         return shapes.formula(architecture.context) or None
     names = (
@@ -397,8 +489,10 @@ def _context(fields: Fields, architecture: Architecture, shapes: Shapes) -> int 
             and isinstance(original, int)
             and not isinstance(original, bool)
         ):
-            if not 0 < factor < 10_000 or not 0 < original < 2**40:
+            if not 0 < factor < _MOST_SCALED or not 0 < original < 2**40:
                 message = f"factor: expected a positive number, found {quote(factor)}"
                 raise RequestError(message, path=(*fields.place("rope_scaling"), "factor"))
             positions = max(positions, int(factor * original))
+        elif kind in _MULTIPLYING and architecture.scaled_context and isinstance(factor, (int, float)):
+            positions *= max(int(factor), 1) if 0 < factor < _MOST_SCALED else 1
     return positions or None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.base.errors import RequestError, quote
+from engine.base.jsontypes import Json
 from engine.base.records import record, replace
 from engine.model.architectures import Architecture, Block
 from engine.model.fields import MOST_LAYERS, Fields
@@ -18,6 +19,8 @@ _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_exp
 """Fields with the number of routed experts per layer."""
 _MOST_SPECULATIVE = 64
 """Layers for speculative decoding."""
+_DENSE_WORDS, _SPARSE_ENDINGS = ("dense", "mlp"), ("sparse", "moe")
+"""Words of `mlp_layer_types` for an MLP that every token uses, and ends of words for routed experts."""
 FEED_FORWARD = ("mlp", "moe")
 """Kinds of layers without a mixer, where a layer has either a mixer or an MLP."""
 
@@ -282,9 +285,14 @@ class Shapes:
             return none
         if architecture.experts_optional and not any(fields.get(name) for name in _EXPERTS):
             return none
+        if (
+            architecture.least_experts
+            and fields.number(*_EXPERTS, default=0, least=0) < architecture.least_experts
+        ):
+            return none
         kinds = fields.listed("mlp_layer_types", layers)
         if kinds is not None:
-            return [kind == "sparse" for kind in kinds]
+            return [self._is_sparse(kind, layer) for layer, kind in enumerate(kinds)]
         chosen = fields.get("moe_layers")
         if isinstance(chosen, list):
             return [number in chosen for number in range(layers)]
@@ -307,6 +315,7 @@ class Shapes:
             "interleave_moe_layer_step",
             "moe_layer_interval",
             "moe_layer_freq",
+            "moe_layer_frequency",
             "expert_layer_period",
         )
         step = fields.number(*names, default=1)
@@ -320,6 +329,16 @@ class Shapes:
             first <= number <= end and number % step == offset and number not in dense
             for number in range(layers)
         ]
+
+    def _is_sparse(self, kind: Json, layer: int) -> bool:
+        """Return whether a word of `mlp_layer_types` means routed experts."""
+        word = str(kind)
+        if word in _DENSE_WORDS:
+            return False
+        if not word.endswith(_SPARSE_ENDINGS):
+            message = f"mlp_layer_types: {quote(kind)} is not a kind of MLP"
+            raise RequestError(message, path=(*self.fields.place("mlp_layer_types"), layer))
+        return True
 
     # --- heads ----------------------------------------------------------------------------------------------
 
@@ -414,6 +433,13 @@ class NasBlock:
 
     kv_heads: int
     size: int
+    linear: tuple[tuple[str, str], ...] = ()
+    """Parts that one square projection replaces, with the projection's name."""
+
+    @property
+    def norms(self) -> int:
+        """The norms of the layer: one before each part that is there."""
+        return (self.kv_heads > 0) + (self.size > 0) + len(self.linear)
 
 
 def _block_configs(fields: Fields, layers: int) -> list[NasBlock]:
@@ -434,21 +460,24 @@ def _block_configs(fields: Fields, layers: int) -> list[NasBlock]:
         feed = block.get("ffn") if isinstance(block, dict) else None
         if not isinstance(attention, dict) or not isinstance(feed, dict):
             raise RequestError("block_configs: expected attention and ffn", path=place)
-        if attention.get("replace_with_linear") or feed.get("replace_with_linear"):
-            raise RequestError("block_configs: layers replaced with linear ones are not modelled", path=place)
+        linear = [
+            (part, f"{module}.linear")
+            for part, module, section in (("attention", "self_attn", attention), ("dense", "mlp", feed))
+            if section.get("replace_with_linear")
+        ]
         group, factor, size = (
             attention.get("n_heads_in_group"),
             feed.get("ffn_mult"),
             feed.get("intermediate_size"),
         )
         kv_heads = 0
-        if not attention.get("no_op"):
+        if not attention.get("no_op") and not attention.get("replace_with_linear"):
             if not isinstance(group, int) or isinstance(group, bool) or not 0 < group <= heads:
                 message = f"n_heads_in_group: expected a whole number up to {heads}, found {quote(group)}"
                 raise RequestError(message, path=(*place, "attention"))
             kv_heads = heads // group
         width = 0
-        if not feed.get("no_op"):
+        if not feed.get("no_op") and not feed.get("replace_with_linear"):
             if isinstance(size, int) and not isinstance(size, bool) and size > 0:
                 width = size
             elif isinstance(factor, (int, float)) and not isinstance(factor, bool) and 0 < factor < 100:
@@ -458,7 +487,7 @@ def _block_configs(fields: Fields, layers: int) -> list[NasBlock]:
                 raise RequestError(
                     f"ffn_mult: expected a number, found {quote(factor)}", path=(*place, "ffn")
                 )
-        found.append(NasBlock(kv_heads, width))
+        found.append(NasBlock(kv_heads, width, tuple(linear)))
     return found
 
 
@@ -512,6 +541,9 @@ class Counts:
                 yield from self.block(part)
         if not self.architecture.alone or kind in FEED_FORWARD:
             yield from self.feed_forward(layer)
+        if self.shapes.blocks:
+            square = self.shapes.hidden * self.shapes.hidden
+            yield from (Piece(part, name, square) for part, name in self.shapes.blocks[layer].linear)
         yield Piece("other", "norms", self.norms(layer), matrix=False)
 
     def speculative(self) -> list[Piece]:
@@ -650,6 +682,8 @@ class Counts:
         yield Piece("attention", "self_attn.kv_b_proj", latent * heads * (nope + value))
         yield Piece("attention", "self_attn.o_proj", heads * value * hidden)
         yield Piece("attention", "self_attn.norms", rank + latent, matrix=False)
+        if self.fields.flag(self.architecture.output_bias):
+            yield Piece("attention", "self_attn.bias", rank + latent + rope + hidden, matrix=False)
 
     def _has_indexer(self, layer: int) -> bool:
         kinds = self.fields.listed("indexer_types", self.shapes.layers) if self.architecture.indexer else None
@@ -737,7 +771,7 @@ class Counts:
         shapes, architecture = self.shapes, self.architecture
         norms = architecture.norms
         if shapes.blocks:
-            norms = (shapes.blocks[layer].kv_heads > 0) + (shapes.blocks[layer].size > 0)
+            norms = shapes.blocks[layer].norms
         count = norms * self.norm() + self.query_norms(layer)
         if architecture.layer_extra:
             count += shapes.formula(architecture.layer_extra)

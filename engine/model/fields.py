@@ -32,28 +32,31 @@ class Fields:
         self.defaults = defaults
         self.path = path
         self.names = names or {}
-        """Names of the configuration's class for fields, by their usual names."""
+        """Names of the configuration's class for fields, by their usual names; several separated by `|`."""
         self.paths = paths or {}
         """Paths of fields that are not directly in the configuration's section."""
 
     def get(self, name: str) -> Json:
         """Return a field, or its default if it is missing; None without either."""
-        for option in (self.names.get(name), name):
-            if option is not None and option in self.value:
-                return self.value[option]
-        for option in (self.names.get(name), name):
-            if option is not None and option in self.defaults:
-                return self.defaults[option]
+        options = self._options(name)
+        for source in (self.value, self.defaults):
+            for option in options:
+                if option in source:
+                    return source[option]
         return None
+
+    def _options(self, name: str) -> tuple[str, ...]:
+        """Return the names that configurations use for a field, the class's own first."""
+        own = self.names.get(name)
+        return (name,) if own is None else (*own.split("|"), name)
 
     def has(self, name: str) -> bool:
         """Return whether the configuration itself has a field that is not null."""
-        return any(self.value.get(option) is not None for option in (self.names.get(name), name) if option)
+        return any(self.value.get(option) is not None for option in self._options(name))
 
     def place(self, name: str) -> Path:
         """Return the path of a field, under the name that the configuration uses."""
-        option = self.names.get(name, name)
-        option = option if option in self.value else name
+        option = next((option for option in self._options(name) if option in self.value), name)
         return (*self.paths.get(option, self.path), option)
 
     def number(self, *names: str, default: int | None = None, least: int = 1, most: int = _LARGEST) -> int:
@@ -73,7 +76,7 @@ class Fields:
         value = self.get(name)
         if value is None:
             if default is None:
-                message = f"the configuration has no {self.names.get(name, name)}"
+                message = f"the configuration has no {self._options(name)[0]}"
                 raise RequestError(message, path=self.path, hint="it is needed to count parameters")
             return default
         if isinstance(value, float) and value.is_integer():

@@ -37,6 +37,8 @@ class Modules:
         self.exact: set[str] = set()
         self.prefixes: set[str] = set()
         self.words: set[str] = set()
+        self.paths: set[str] = set()
+        """Names of several components below a layer, such as `self_attn.q_proj`, between dots."""
         self.regular: list[re.Pattern[str]] = []
         self.by_layer = False
         """Some pattern is about certain layers only."""
@@ -66,6 +68,8 @@ class Modules:
                 self.exact.add(name)
             else:
                 self.words.add(last if last in _ENDS else name)
+                if "." in name and last not in _ENDS:
+                    self.paths.add(f".{name}.")
         elif name.endswith("*") and "*" not in name[:-1] and "?" not in name and name.startswith("layers."):
             self.prefixes.add(name[:-1])
         else:
@@ -79,6 +83,8 @@ class Modules:
         """
         parts = name.split(".")
         if self.words and any(part in self.words for part in parts):
+            return True
+        if self.paths and any(path in f".{name}." for path in self.paths):
             return True
         if self.exact:
             for end in range(len(parts), 0, -1):

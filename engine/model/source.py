@@ -100,4 +100,4 @@ def _by_name(name: str, catalogs: Catalogs) -> Model:
     from engine.model.well_known import nearest_model  # deferred: start-up time
 
     hint = nearest_model(catalogs, name) or next(reader.hint for reader in discovery.name_readers())
-    raise RequestError(f"no file and no well-known model '{name}'", hint=hint)
+    raise RequestError(f"no file and no well-known model {quote(name)}", hint=hint)

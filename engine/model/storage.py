@@ -7,8 +7,9 @@ follows it.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.base.aliases import Names, Row
@@ -20,6 +21,12 @@ from engine.model.model import Parameters, Storage
 from engine.model.names import Modules
 
 _MOST_BITS, _LARGEST_GROUP = 64, 2**40
+_UNNAMED = "unnamed"
+"""Method of a section that does not tell it."""
+_ITSELF = "."
+"""Path of the section itself."""
+_BLOCK = re.compile(r"\d{1,6}x\d{1,6}")
+SPARSE = "sparse weights are counted as dense ones; the checkpoint is smaller"
 _PLAIN_BITS = 16
 """Bits of weights that are not quantized."""
 SECTIONS = ("quantization_config", "compression_config", "quantization")
@@ -59,17 +66,26 @@ class Reader:
         self.experts = self.named(word) if isinstance(word, str) else None
         """Format of routed experts, if the configuration names another."""
         self.groups = self._groups()
+        self.dynamic = [*self._dynamic()]
         self.layers = self._layers()
-        self.parts = set(row["parts"])
+        self.only = self._only()
+        """Modules that alone are quantized; None for all."""
+        self.parts = {
+            *row["parts"],
+            *(["head"] if any(section.get(flag) is True for flag in row["head_flags"]) else []),
+        }
 
     # --- reading --------------------------------------------------------------------------------------------
 
     def at(self, path: str | None, section: Json = None) -> Json:
-        """Return the value at a path of names with dots; None if there is none."""
-        value: Json = self.section if section is None else section
-        for name in (path or "").split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        return value
+        """Return the value at a path of names with dots, or at the first of several that has one."""
+        for option in (path or "").split("|"):
+            value: Json = self.section if section is None else section
+            for name in option.split("."):
+                value = value.get(name) if isinstance(value, dict) else None
+            if value is not None:
+                return value
+        return None
 
     def number(self, path: str | None, most: int) -> int | None:
         """Return a whole number at a path; None if it is missing or null."""
@@ -138,7 +154,8 @@ class Reader:
                 size *= side
             return Format(name, row["weight_bits"] + self.row["scale_bits"] / size, max(sides))
         if row["scale_bits"] or row["zero_bits"]:
-            extra = row["scale_bits"] + row["zero_bits"]
+            whole = self.row["scale_flag"] and self.section.get(self.row["scale_flag"]) is False
+            extra = (self.row["scale_bits"] if whole else row["scale_bits"]) + row["zero_bits"]
             return Format(name, row["weight_bits"] + extra / (group or row["group"]), group or row["group"])
         return Format(name, float(row["bits_per_param"]), group)
 
@@ -166,9 +183,10 @@ class Reader:
         if row["type"] is not None:
             return self.typed(row["type"])
         bits = self.number(row["bits"], _MOST_BITS)
+        bits = row["bits_default"] if bits is None else bits
         if bits is None:
             return None
-        group = self.number_or_none(row["group"])
+        group = self.group()
         if row["codebooks"] is not None:
             codes = self.number(row["codebooks"], _MOST_BITS) or 1
             return Format(
@@ -176,14 +194,18 @@ class Reader:
                 bits * codes / (group or 8),
                 None,
             )
-        if group is None and row["group"] is not None:
-            group = row["group_default"] or None
         return self.format(row["kind"], bits, group, row["scale_bits"], row["zero_bits"])
 
-    def number_or_none(self, path: str | None) -> int | None:
-        """Return the weights per scale at a path; None for -1 (one scale per channel) or none."""
-        value = self.at(path) if path else None
-        return None if value in (None, -1, 0) else self.number(path, _LARGEST_GROUP)
+    def group(self) -> int | None:
+        """Return the weights per scale; None for one scale per channel (-1)."""
+        row = self.row
+        value = self.at(row["group"]) if row["group"] else None
+        if value is None:
+            return row["group_default"] or None if row["group"] else None
+        return self._group_of(value, (*self.path, *str(row["group"]).split(".")))
+
+    def _group_of(self, value: Json, path: Path) -> int | None:
+        return None if value in (-1, 0) else self._whole(value, _LARGEST_GROUP, path)
 
     def _first_word(self, value: JsonObject) -> Json:
         """Return the word in torchao's `{default: {_type: …}}`."""
@@ -230,13 +252,15 @@ class Reader:
             raise RequestError(f"type: expected int or float, found {quote(kind)}", path=(*place, "type"))
         size, block = weights.get("group_size"), weights.get("block_structure")
         group = None if size in (None, -1, 0) else self._whole(size, _LARGEST_GROUP, (*place, "group_size"))
+        if isinstance(block, str) and _BLOCK.fullmatch(block):
+            block = [int(side) for side in block.split("x")]
         if isinstance(block, list) and block:
             sides = [self._whole(side, _LARGEST_GROUP, (*place, "block_structure")) or 1 for side in block]
             return Format(self.type_of(kind, bits, None), bits + 32 / max(sides) / max(sides), max(sides))
         name = self.type_of(kind, bits, group)
         scale = (
             self.types[name]["scale_bits"]
-            if name is not None and kind == "float" and bits < 8
+            if name is not None and kind == "float" and self.types[name]["scale_bits"]
             else self.row["scale_bits"]
         )
         zero = 0 if weights.get("symmetric", True) else bits
@@ -244,23 +268,50 @@ class Reader:
 
     def _layers(self) -> list[tuple[Modules, Format | None]]:
         """Return the formats of modules that the section lists one by one."""
-        value = self.at(self.row["layers"]) if self.row["layers"] else None
+        path = self.row["layers"]
+        value = self.section if path == _ITSELF else self.at(path) if path else None
         if not isinstance(value, dict):
             return []
-        by_word: dict[tuple[str | None, int | None], list[str]] = defaultdict(list)
+        by_format: dict[Format | None, list[str]] = defaultdict(list)
         for module, entry in value.items():
             if isinstance(entry, dict):
-                word, bits = entry.get("quant_algo"), entry.get("bits")
-                whole = bits if isinstance(bits, int) and not isinstance(bits, bool) else None
-                by_word[word if isinstance(word, str) else None, whole].append(module)
-        found: list[tuple[Modules, Format | None]] = []
-        for (word, bits), modules in by_word.items():
-            format_ = self.named(word)
-            if format_ is None and bits is not None and 0 < bits < _PLAIN_BITS:
-                group = self.number_or_none(self.row["group"])
-                format_ = self.format("int", bits, group, self.row["scale_bits"], self.row["zero_bits"])
-            found.append((self._modules(modules), format_))
-        return found
+                by_format[self._entry(entry, (*self.path, module))].append(module)
+            elif entry is False and path == _ITSELF and "." in module:
+                by_format[None].append(module)
+        return [(self._modules(modules), format_) for format_, modules in by_format.items()]
+
+    def _entry(self, entry: JsonObject, path: Path) -> Format | None:
+        """Return the format that the entry of some modules states; None if they are not quantized."""
+        format_ = self.named(self.at(self.row["layer_word"], entry))
+        if format_ is not None:
+            return format_
+        bits = entry.get("bits")
+        if not isinstance(bits, int) or isinstance(bits, bool) or not 0 < bits < _PLAIN_BITS:
+            return None
+        stated = entry.get("group_size")
+        group = self.group() if stated is None else self._group_of(stated, (*path, "group_size"))
+        return self.format("int", bits, group, self.row["scale_bits"], self.row["zero_bits"])
+
+    def _dynamic(self) -> Iterator[tuple[Modules, Format | None]]:
+        """Yield the formats of modules by regular expressions: `-:…` for modules that are not quantized, else
+        fields that replace the section's.
+        """
+        value = self.at(self.row["dynamic"]) if self.row["dynamic"] else None
+        for key, entry in value.items() if isinstance(value, dict) else ():
+            modules = self._modules(["re:" + key.removeprefix("+:").removeprefix("-:")])
+            if key.startswith("-:"):
+                yield modules, None
+            elif isinstance(entry, dict):
+                bits = {"bits": entry.get("bits", self.at(self.row["bits"]))}
+                yield modules, self._entry({**entry, **bits}, (*self.path, self.row["dynamic"], key))
+
+    def _only(self) -> Modules | None:
+        """Return the modules that alone are quantized; None for all."""
+        value = self.at(self.row["only"]) if self.row["only"] else None
+        if not isinstance(value, list) or not value:
+            return None
+        names = [name for part in value for name in (part if isinstance(part, list) else [part])]
+        return self._modules(str(name) for name in names)
 
     @property
     def says(self) -> bool:
@@ -272,8 +323,9 @@ class Reader:
         """Whether formats differ between layers."""
         lists = [
             self.ignored,
+            *([self.only] if self.only else []),
             *(modules for modules, _ in self.groups if modules),
-            *(modules for modules, _ in self.layers),
+            *(modules for modules, _ in (*self.dynamic, *self.layers)),
         ]
         return any(modules.by_layer for modules in lists)
 
@@ -283,12 +335,17 @@ class Reader:
             self.ignored.match(module) or (part == "vision" and module in self.ignored.mentioned)
         ):
             return None
+        for modules, format_ in self.dynamic:
+            if modules.match(module):
+                return format_ if part in self.parts else None
         for modules, format_ in self.layers:
             if modules.match(module):
                 return format_
         for targets, grouped in self.groups:
             if targets is not None and targets.match(module):
                 return grouped
+        if self.only is not None and part != "head" and not self.only.match(module):
+            return None
         if part not in self.parts or (self.layers and self.row["word"] and self.default is None):
             return None
         for targets, grouped in self.groups:
@@ -331,13 +388,11 @@ def read_storage(
     """
     plain = types.exact(dtype or "bf16") or types.exact("bf16") or ""
     full = Format(plain, float(types.rows[plain]["bits_per_param"]), None)
-    name = next((name for name in SECTIONS if isinstance(value.get(name), dict)), None)
+    name, section = _section_of(value, methods.rows, path)
     if name is None:
         return _with_speculative(
             _storage(pieces, full, None, None), _storage(speculative, full, None, None)
         ), ()
-    section = value[name]
-    assert isinstance(section, dict)
     place = (*path, name)
     method = _method(section, name, methods.rows)
     known = methods.exact(method) or methods.exact(method.lower())
@@ -347,8 +402,13 @@ def read_storage(
             f" ({hint})" if hint else ""
         )
         return _storage(pieces, full, method, None, unknown=True), (note,)
-    reader = Reader(section, methods.rows[known], types.rows, place, value)
+    known_row = methods.rows[known]
+    reader = Reader(section, known_row, types.rows, place, value)
     kv_bits, kv_dtype = _kv(section, place)
+    notes = () if not reader.at(known_row["sparse"]) else (SPARSE,)
+    if not reader.says and _is_plain(section, known_row):
+        storage = _storage(pieces, full, method, None, kv_dtype=kv_dtype, kv_bits=kv_bits)
+        return _with_speculative(storage, _storage(speculative, full, method, None)), notes
     if not reader.says:
         note = f"quantization_config of {method} does not say the bits of its weights"
         return _storage(pieces, full, method, None, unknown=True, kv_dtype=kv_dtype, kv_bits=kv_bits), (note,)
@@ -361,7 +421,46 @@ def read_storage(
         kv_bits=kv_bits,
         activation_bits=_activations(section),
     )
-    return _with_speculative(storage, _storage(speculative, full, method, reader)), ()
+    return _with_speculative(storage, _storage(speculative, full, method, reader)), notes
+
+
+def _section_of(value: JsonObject, rows: Mapping[str, Row], path: Path) -> tuple[str | None, JsonObject]:
+    """Return the section about quantization and its name; of several, the first whose method can be told.
+
+    Raises:
+        RequestError: the section is no mapping.
+    """
+    found: dict[str, JsonObject] = {}
+    for name in SECTIONS:
+        section = value.get(name)
+        if section == {}:
+            continue
+        if isinstance(section, dict):
+            inner = section.get("quantization")  # the content of hf_quant_config.json
+            found[name] = {**section, **inner} if isinstance(inner, dict) else section
+        elif section is not None and name != SECTIONS[-1]:
+            raise RequestError(f"{name}: expected a mapping, found {quote(section)}", path=(*path, name))
+    if not found:
+        return None, {}
+    told = (name for name in found if _method(found[name], name, rows) != _UNNAMED)
+    name = next(told, next(iter(found)))
+    return name, found[name]
+
+
+def _is_plain(section: JsonObject, row: Row) -> bool:
+    """Return whether a section says that no weights are quantized, only the KV cache or nothing."""
+    if row["groups"] and section.get("config_groups") == {}:
+        return True
+    flags = [section[flag] for flag in row["flags"] if flag in section]
+    if flags and not any(flags):
+        return True
+    word = row["word"]
+    return (
+        isinstance(word, str)
+        and word in section
+        and section[word] is None
+        and not section.get("config_groups")
+    )
 
 
 def _with_speculative(storage: Storage, speculative: Storage) -> Storage:
@@ -374,7 +473,7 @@ def _method(section: JsonObject, name: str, rows: Mapping[str, Row]) -> str:
     if isinstance(method, str) and method:
         return method
     found = (known for known, row in rows.items() if _has_signs(section, name, row))
-    return next(found, "unnamed" if method is None else str(method))
+    return next(found, _UNNAMED if method is None else str(method))
 
 
 def _has_signs(section: JsonObject, name: str, row: Row) -> bool:

@@ -39,9 +39,14 @@ def tower_pieces(
     for name in row["outer"]:
         if name in outer:
             merged[name] = outer[name]
-    for name, field in merged.items():
-        if isinstance(field, list):
-            merged[name] = len(field)  # formulas count such lists
+    for flag, condition in row["word_flags"].items():
+        name, _, start = condition.partition("=")
+        if isinstance(word := value.get(name), str):
+            merged[flag] = word.startswith(start)
+    for name, field in [*merged.items()]:
+        if isinstance(field, list):  # the sides of a square, else a list whose length formulas need
+            merged[name] = field[0] if name.endswith("_size") and field else len(field)
+            merged[f"{name}_count"] = len(field)
     fields = Fields(merged, defaults, path, names)
 
     def find(name: str) -> int:

@@ -22,11 +22,20 @@ def usual_decoder(fields: JsonObject, catalogs: Catalogs) -> Row | None:
     return next((row for row in rows if _takes(row, fields)), None)
 
 
+def unusual(fields: JsonObject, catalogs: Catalogs) -> str | None:
+    """Return a field of a configuration that no row takes; None if that is not why none takes it."""
+    rows = [row for row in catalogs("unknown_architectures").rows.values() if _has_numbers(row, fields)]
+    names = [[name for name in row["none_of"] if fields.get(name)] for row in rows]
+    return next((name for name in (names[-1] if names else ()) if all(name in each for each in names)), None)
+
+
 def _takes(row: Row, fields: JsonObject) -> bool:
-    """Return whether a configuration has the fields that a row asks for."""
+    """Return whether a configuration has the fields that a row asks for, and none that it rules out."""
+    return _has_numbers(row, fields) and not any(fields.get(name) for name in row["none_of"])
+
+
+def _has_numbers(row: Row, fields: JsonObject) -> bool:
     if not all(isinstance(fields.get(name), int) for name in row["numbers"]):
-        return False
-    if any(fields.get(name) for name in row["none_of"]):
         return False
     return not row["any_of"] or any(fields.get(name) for name in row["any_of"])
 

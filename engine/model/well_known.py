@@ -26,6 +26,8 @@ _LAST_SIZE = re.compile(r"[-:_ ]?\d+(?:\.\d+)?b$|:.*$", re.IGNORECASE)
 _SIZE = re.compile(r"-?\d+(?:\.\d+)?[bm](?![a-z])|-?\d+x\d+b|-?[ea]\d+b")
 _MOST_LAYERS = 10_000
 _MOST_LISTED = 8
+_ALIKE = 0.7
+"""Likeness of a name to one that it may be a typo of."""
 
 
 def find_model(catalogs: Catalogs, name: str) -> Model | None:
@@ -48,7 +50,7 @@ def find_model(catalogs: Catalogs, name: str) -> Model | None:
         _plain(alias): entry for alias, entry in (*known.aliases.items(), *((key, key) for key in known.rows))
     }
     for stem, suffix in _stems(name, catalogs):
-        entry = known.exact(stem) or _entry(plain, stem)
+        entry = known.exact(stem) or _entry(plain, stem) or _with_owner(known, stem)
         if entry is not None:
             return _model(catalogs, entry, name, stem, suffix)
     _ask(plain, name, catalogs)
@@ -60,7 +62,7 @@ def nearest_model(catalogs: Catalogs, name: str) -> str | None:
     name = name.rpartition("/")[2].casefold()
     numbers = sorted(_NUMBERS.findall(name))
     alike = [entry for entry in catalogs("models").rows if sorted(_NUMBERS.findall(entry)) == numbers]
-    return near(name, alike) if numbers and alike else None
+    return near(name, alike, cutoff=_ALIKE, listing=False) if numbers and alike else None
 
 
 def _plain(name: str) -> str:
@@ -73,9 +75,17 @@ def _entry(plain: Mapping[str, str], stem: str) -> str | None:
     return plain.get(_plain(stem))
 
 
+def _with_owner(known: Names, stem: str) -> str | None:
+    """Return the entry of a name that repositories of GGUF files write as `owner_name`."""
+    owner, found, rest = stem.rpartition("/")[2].partition("_")
+    wanted = f"{owner}/{rest}".casefold()
+    return next((of for alias, of in known.aliases.items() if found and alias.casefold() == wanted), None)
+
+
 def _stems(name: str, catalogs: Catalogs) -> list[tuple[str, str | None]]:
     """Return what a name may be without words at its end, with the word about its storage."""
     suffixes = _suffixes(catalogs)
+    rows = catalogs("quantization_suffixes").rows
     found: list[tuple[str, str | None]] = [(name, None)]
     stem, stored = name, None
     for _ in range(4):
@@ -89,8 +99,8 @@ def _stems(name: str, catalogs: Catalogs) -> list[tuple[str, str | None]]:
         if match is None:
             break
         stem = stem[: match.start()]
-        if not suffixes[word]:
-            stored = stored or word
+        if not suffixes[word] and (stored is None or rows.get(stored, {}).get("container")):
+            stored = word
         found.append((stem, stored))
     return found
 
@@ -144,6 +154,9 @@ def _model(catalogs: Catalogs, entry: str, name: str, stem: str, suffix: str | N
     model = replace(
         read_config(value, catalogs, entry), source=_source(catalogs, row, entry, name, stem, suffix)
     )
+    note = catalogs("quantization_suffixes").rows[suffix]["note"] if suffix and gguf is None else None
+    if note is not None:
+        model = replace(model, notes=(*model.notes, note))
     if gguf is not None:
         model = _as_gguf(model, gguf, catalogs(TYPES).rows[gguf])
     return replace(model, named=suffix is None)
@@ -161,7 +174,7 @@ def configuration(row: Row) -> JsonObject:
         value["text_config"] = text
         value |= {name: flag for name, flag in row["flags"].items() if name.startswith("tie")}
         if row["vision"]:
-            value["vision_config"] = {**row["vision"], **row["vision_flags"]}
+            value["vision_config"] = {**row["vision"], **row["vision_flags"], **row["vision_texts"]}
         if row["audio"]:
             value["audio_config"] = dict(row["audio"])
     else:

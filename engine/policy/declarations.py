@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.base.errors import EngineError, Path, PolicyError, Problem, near
+from engine.base.errors import EngineError, Path, PolicyError, Problem
 from engine.base.records import replace
 from engine.catalogs.catalog import Catalog, compile_catalog
 from engine.catalogs.schema_types import schema_types
@@ -314,7 +314,8 @@ class DeclarationCompiler(ExpressionCompiler, ABC):
             own: Path = (*path, "rows", number)
             if len(cells) != len(columns):
                 expected = f"{len(columns)} cells ({', '.join(columns)})"
-                self.problem("E104", f"row {number + 1} has {len(cells)} cells, expected {expected}", own)
+                found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+                self.problem("E104", f"row {number + 1} has {found}, expected {expected}", own)
                 continue
             row: dict[str, Any] = {}
             for position, (column, field_) in enumerate(columns.items()):
@@ -334,7 +335,8 @@ class DeclarationCompiler(ExpressionCompiler, ABC):
         try:
             type_ = parse_type(declared["type"])
         except TypeSyntaxError as error:
-            self.problem("E102", str(error), (*path, "type"), near(error.name or "", t.PRIMITIVES))
+            hint = hints.for_type(declared["type"], error.name, t.PRIMITIVES)
+            self.problem("E102", str(error), (*path, "type"), hint)
             return Field(t.DYN)
         if declared.get("optional", False):
             type_ = t.wrapper_of(type_)

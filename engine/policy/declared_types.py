@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.base.errors import Path, Problem, near
+from engine.base.errors import Path, Problem
 from engine.base.records import record, replace
 from engine.catalogs.schema_types import SchemaTypes
 from engine.cel import celtypes as t
 from engine.cel.celtypes import Bounds, Field, Kind, ObjectType, Type, TypeSyntaxError, parse_type
 from engine.cel.checker import TYPE_NAMES
 from engine.cel.coercion import CoercionError, coerce
+from engine.cel.hints import for_type
 from engine.cel.limits import POLICY_PARTS, TYPE_DEPTH
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def bounded(type_: Type, declared: Mapping[str, Any], path: Path, fail: Fail) ->
     for key, allowed in (("enum", _LISTED), ("minimum", _ORDERED), ("maximum", _ORDERED)):
         if key not in declared:
             continue
+        if type_ == t.DYN and declared.get("type") != t.DYN.name:
+            continue  # its type is faulty, which is reported
         if type_ not in allowed:
             names = ", ".join(each.name for each in allowed)
             fail("E104", f"{key} of type '{type_}'", (*path, key), f"it is for {names}")
@@ -88,8 +91,11 @@ def bounded(type_: Type, declared: Mapping[str, Any], path: Path, fail: Fail) ->
                 _fitting(each, plain, (*path, key, number), fail) for number, each in enumerate(declared[key])
             ]
             found[key] = tuple(value for value in values if value is not None)
+            seen: set[object] = set()
             for number, value in enumerate(values):
-                if value is not None and value in values[:number]:
+                known = value in seen
+                seen.add(value)
+                if value is not None and known:
                     fail("E108", f"{value} is listed twice", (*path, key, number), None)
         else:
             found[key] = _fitting(declared[key], plain, (*path, key), fail)
@@ -163,7 +169,13 @@ class _Declarations:
         """Resolve all types, then check the defaults of their fields."""
         for name in self.declared:
             self.type_named(name)
+        sizes: dict[tuple[str, str], int] = {}
         for value, type_, document, path in self.defaults:
+            if _size(value, type_, self.objects, sizes) > MOST_DEFAULT_VALUES:
+                message = f"default: it stands for more than {MOST_DEFAULT_VALUES:,} values"
+                hint = "its fields have defaults of their own, which multiply"
+                self.problems.append(Problem(message, document.place(path), hint, path, code="E104"))
+                continue
             try:
                 coerce(value, type_, self.objects, path)
             except CoercionError as error:
@@ -261,8 +273,7 @@ class _Declarations:
             type_ = parse_type(text, _Named(self))
         except TypeSyntaxError as error:
             known = [*self.known.named, *self.declared, *t.PRIMITIVES, "list", "map", "dyn"]
-            hint = near(error.name, known) if error.name else None
-            self.problem("E102", str(error), at, path, hint)
+            self.problem("E102", str(error), at, path, for_type(text, error.name, known))
             return t.DYN
         for inner in _inner(type_):
             if inner.kind is Kind.PARAMETER:
@@ -273,6 +284,35 @@ class _Declarations:
                 self.problem("E104", message, at, path, "declare it as an input of its own")
                 return t.DYN
         return type_
+
+
+MOST_DEFAULT_VALUES = 1_000
+"""Values for which a default may stand, those of the fields that it leaves out among them."""
+
+
+def _size(
+    value: object, type_: Type, objects: Mapping[str, ObjectType], sizes: dict[tuple[str, str], int]
+) -> int:
+    """Count the values that a default stands for; `sizes` has those of fields that were counted."""
+    type_ = type_.exact
+    if isinstance(value, list):
+        element = type_.element if type_.kind is Kind.LIST else t.DYN
+        return 1 + sum(_size(each, element, objects, sizes) for each in value)
+    if not isinstance(value, dict):
+        return 1
+    if type_.kind is not Kind.OBJECT or type_.name not in objects:
+        inner = type_.value if type_.kind is Kind.MAP else t.DYN
+        return 1 + sum(_size(each, inner, objects, sizes) for each in value.values())
+    total = 1
+    for name, field in objects[type_.name].fields.items():
+        key = type_.name, name
+        if value.get(name) is not None:
+            total += _size(value[name], field.type, objects, sizes)
+        elif field.default is not None:
+            if key not in sizes:
+                sizes[key] = _size(field.default, field.type, objects, sizes)
+            total += sizes[key]
+    return total
 
 
 def _inner(type_: Type) -> Iterator[Type]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.base.errors import Path, Problem, near
+from engine.base.errors import Path, Problem
 from engine.catalogs.schema_types import schema_types
 from engine.catalogs.store import PolicyStore
 from engine.cel import celtypes as t
 from engine.cel import syntax as ast
 from engine.cel.celtypes import ObjectType, Substitution, Type, TypeSyntaxError, parse_type
 from engine.cel.checker import CelCheckError, Environment
+from engine.cel.hints import for_type
 from engine.cel.limits import MOST_FAULTS
+from engine.cel.mismatches import for_result
 from engine.cel.recall import check_recalled, parse_recalled
 from engine.documents import Document
 from engine.policy.compiled import Expression, Reads
@@ -68,7 +70,7 @@ class ExpressionCompiler:
             return parse_type(declared["type"], self.types.named)
         except TypeSyntaxError as error:
             known = [*self.types.named, *t.PRIMITIVES, "list", "map", "dyn"]
-            self.problem("E102", str(error), path, near(error.name, known) if error.name else None)
+            self.problem("E102", str(error), path, for_type(declared["type"], error.name, known))
             return None
 
     def expression(self, path: Path, environment: Environment, wanted: Type | None) -> Expression | None:
@@ -98,7 +100,8 @@ class ExpressionCompiler:
                 Problem(
                     f"{path[-1]}: expected '{wanted}', the expression gives '{checked.type}'",
                     self.document.place_in_scalar(path, root.position),
-                    path=path,
+                    for_result(text, checked.type, wanted),
+                    path,
                     code="E104",
                 )
             )
@@ -113,7 +116,10 @@ class ExpressionCompiler:
     def faults(self, error: CelCheckError, path: Path) -> None:
         for fault in error.faults:
             place = self.document.place_in_scalar(path, fault.offset)
-            self.problems.append(Problem(fault.message, place, fault.hint, path, code=fault.code))
+            hint = fault.hint
+            if fault.code == "E101" and self.document.is_cut(path):
+                hint = "YAML drops what follows ' #': put quotes around the expression"
+            self.problems.append(Problem(fault.message, place, hint, path, code=fault.code))
 
     def at(self, path: Path) -> Any:
         """Return the value at a path of the document."""

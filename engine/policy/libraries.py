@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from engine.base.errors import EngineError, Path, PolicyError, Problem, near
+from engine.base.errors import EngineError, Path, PolicyError, Problem, is_near, near
 from engine.base.records import field, record
 from engine.catalogs.store import PolicyStore
 from engine.cel.celtypes import Type
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 CODE = "E120"
 MOST_LEVELS = 20
+MOST_LIBRARIES = 100
+"""Libraries that a policy reads, those of its libraries among them; one that is read twice counts twice."""
 """Libraries that are listed by each other."""
 
 
@@ -103,6 +105,7 @@ def load_libraries(
     store: PolicyStore,
     problems: list[Problem],
     above: tuple[str, ...] = (),
+    read: list[str] | None = None,
 ) -> tuple[Loaded, ...]:
     """Read the libraries that a document lists, and those that they list.
 
@@ -113,10 +116,18 @@ def load_libraries(
         store: where libraries are found.
         problems: gets what is wrong.
         above: names and versions of the libraries that this one is read for.
+        read: names of all libraries that have been read.
     """
     loaded: list[Loaded] = []
+    read = [] if read is None else read
     for position, entry in enumerate(listed):
         own: Path = (*path, position)
+        if len(read) == MOST_LIBRARIES:
+            message = f"more than {MOST_LIBRARIES} libraries"
+            problems.append(Problem(message, owner.place(own), None, own, code=CODE))
+        read.append("")
+        if len(read) > MOST_LIBRARIES:
+            break
         reference: str = entry if isinstance(entry, str) else entry["name"]
         try:
             found = store.find("library", reference)
@@ -127,7 +138,8 @@ def load_libraries(
                 raise PolicyError(f"libraries use each other: {' → '.join((*above, name))}")
             document = expand_schemas(store.read(found), store)
         except EngineError as error:
-            problems += [each.at(owner.place(own)).coded(CODE) for each in error.problems]
+            place = owner.place(own if isinstance(entry, str) else (*own, "name"))
+            problems += [each.at(place).coded(CODE) for each in error.problems]
             continue
         given: Mapping[str, str] = {} if isinstance(entry, str) else entry.get("with", {})
         alias = found.name.replace("-", "_") if isinstance(entry, str) or "as" not in entry else entry["as"]
@@ -138,7 +150,7 @@ def load_libraries(
             )
             continue
         inner = document.value.get("libraries", ())
-        children = load_libraries(document, inner, ("libraries",), store, problems, (*above, name))
+        children = load_libraries(document, inner, ("libraries",), store, problems, (*above, name), read)
         bindings: dict[str, Path] = {each: (*own, "with", each) for each in given}
         loaded.append(Loaded(alias, reference, document, owner, own, bindings, children))
     return tuple(loaded)
@@ -267,7 +279,9 @@ class Linker:
                 hint = (
                     f"declare it as an input, or set it: {{name: {library.reference}, with: {{{name}: …}}}}"
                 )
-                owner.problem(CODE, message, library.path, hint)
+                unknown = [each for each in library.bindings if each not in declared]
+                if not any(is_near(each, name) for each in unknown):
+                    owner.problem(CODE, message, library.path, hint)
         for name, path in library.bindings.items():
             if name not in declared:
                 message = f"library {library.name} has no input '{name}'"

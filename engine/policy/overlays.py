@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.base.errors import PolicyError, Problem, near
 from engine.cel.coercion import CoercionError
+from engine.cel.limits import MOST_FAULTS
 from engine.documents import Document
 from engine.documents.composed import Node, close_document, open_document
 from engine.policy.constants import fit_constant, plain_constant, written
@@ -80,9 +81,14 @@ class _Overlay:
         self.root = root
         self.base = base
         self.problems: list[Problem] = []
+        self.index: dict[str, list[tuple[Node, Node, str]]] = {}
+        """Of the section that is changed, by id: the list of an entry, the entry, and the search's match."""
+        self.owners: dict[int, str] = {}
+        """The match of the search that has a list, by the list's identity."""
 
     def fail(self, node: Node, message: str, hint: str | None = None, *, key: bool = False) -> None:
-        self.problems.append(node.problem(message, hint, code=CODE, key=key))
+        if len(self.problems) < MOST_FAULTS:
+            self.problems.append(node.problem(message, hint, code=CODE, key=key))
 
     def apply(self) -> None:
         for key in ("name", "version", "description"):
@@ -105,6 +111,10 @@ class _Overlay:
     def constants(self) -> None:
         known = self.root.get("constants")
         for name, node in self.overlay.value.get("constants", Node({}, *_of(self.overlay))).items():
+            if name.startswith("constants.") and known is not None and name.partition(".")[2] in known:
+                message = f"{self.base} has no constant '{name}'"
+                self.fail(node, message, f"write {name.partition('.')[2]}", key=True)
+                continue
             if "." in name:  # of a library: checked when it is linked
                 self.root.section("library_constants", dict).value[name] = node
                 continue
@@ -121,7 +131,10 @@ class _Overlay:
             try:
                 fitted = fit_constant(name, constant.plain(), node.plain())
             except CoercionError as error:
-                self.fail(node.inner(error.path), error.message, error.hint, key=error.at_key)
+                hint = error.hint
+                if isinstance(node.value, dict) and "value" in node.value:
+                    hint = f"write the value alone: {name}: {written(node['value'].plain())}"
+                self.fail(node.inner(error.path), error.message, hint, key=error.at_key)
                 continue
             constant.value["value"] = node if "type" in constant else node.derived(fitted)
 
@@ -278,6 +291,12 @@ class _Overlay:
 
     def changes(self, section: str, noun: str, lists: list[Section]) -> None:
         """Apply the changes of a section to the lists that its entries may be in."""
+        self.index = {}
+        self.owners = {id(entries): owner for entries, _, owner in lists}
+        for entries, key, owner in lists:
+            for entry in entries:
+                if key in entry:
+                    self.index.setdefault(entry[key].value, []).append((entries, entry, owner))
         for change in self.overlay.value.get(section, Node([], *_of(self.overlay))):
             kinds = [kind for kind in _CHANGES if kind in change]
             if len(kinds) != 1:
@@ -292,22 +311,26 @@ class _Overlay:
     def locate(self, change: Node, kind: str, noun: str, lists: list[Section]) -> tuple[Node, int] | None:
         """Return the list and the position of the entry that a change names."""
         wanted, within = change[kind], change.get("match")
-        fitting = [entries for entries in lists if within is None or entries[2] == within.value]
         places = [
-            (entries, position)
-            for entries, key, _ in fitting
-            for position, entry in enumerate(entries)
-            if key in entry and entry[key].value == wanted.value
+            (entries, entry, owner)
+            for entries, entry, owner in self.index.get(wanted.value, ())
+            if within is None or owner == within.value
         ]
         if len(places) == 1:
-            return places[0]
+            ((entries, entry, _),) = places
+            return entries, entries.value.index(entry)
         if places:
-            owners = ", ".join(owner for entries, _, owner in fitting if any(entries is e for e, _ in places))
+            owners = ", ".join(dict.fromkeys(owner for _, _, owner in places))
             self.fail(
                 wanted, f"{len(places)} entries are called '{wanted.value}'", f"set match to one of: {owners}"
             )
             return None
-        names = [entry[key].value for entries, key, _ in fitting for entry in entries if key in entry]
+        fitting = [entries for entries, _, owner in lists if within is None or owner == within.value]
+        names = (
+            []
+            if len(self.problems) >= MOST_FAULTS
+            else [entry["id"].value for entries in fitting for entry in entries if "id" in entry]
+        )
         self.fail(wanted, f"{self.base} has no {noun} '{wanted.value}'", near(wanted.value, names))
         return None
 
@@ -318,7 +341,9 @@ class _Overlay:
         elif noun == "match" and len(entries.value) == 1:
             self.fail(change["disable"], "a rule needs at least one match", "replace it instead")
         else:
-            del entries.value[position]
+            entry = entries.value.pop(position)
+            name = change["disable"].value
+            self.index[name] = [each for each in self.index[name] if each[1] is not entry]
 
     def replace(self, change: Node, noun: str, entries: Node, position: int) -> None:
         entry: Node = entries[position]
@@ -326,17 +351,27 @@ class _Overlay:
         if any(key in fields for key in _OUTCOMES):
             for key in _OUTCOMES:
                 entry.value.pop(key, None)
+        if "id" in fields:
+            name = change["replace"].value
+            self.index[name] = [each for each in self.index[name] if each[1] is not entry]
+            self.index.setdefault(fields["id"].value, []).append((entries, entry, self.owners[id(entries)]))
         entry.value.update(fields)
 
     def before(self, change: Node, noun: str, entries: Node, position: int) -> None:
         if "id" not in change:
             self.fail(change, f"a {noun} that is added needs an id")
             return
+        if noun == "match" and self.index.get(change["id"].value):
+            message = f"{self.base} has a {noun} '{change['id'].value}'"
+            self.fail(change["id"], message, "change it with replace, or give another id")
+            return
         lacking = {"requirement": "condition", "score": "score"}.get(noun)
         if lacking is not None and lacking not in change:
             self.fail(change, f"a {noun} that is added needs a {lacking}")
             return
-        entries.value.insert(position, Node(self.fields(change), *_of(change)))
+        added = Node(self.fields(change), *_of(change))
+        entries.value.insert(position, added)
+        self.index.setdefault(change["id"].value, []).append((entries, added, self.owners[id(entries)]))
 
     def after(self, change: Node, noun: str, entries: Node, position: int) -> None:
         self.before(change, noun, entries, position + 1)

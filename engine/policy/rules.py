@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from engine.base.errors import Path, near
+from engine.base.errors import Path, is_near, near
 from engine.base.records import replace
 from engine.cel import celtypes as t
 from engine.cel.celtypes import Substitution, Type, parse_type
@@ -88,9 +88,10 @@ class RuleCompiler(ExpressionCompiler):
                 )
             self.match_ids[match_id] = (*match_path, "id")
             matches.append(self.match(match_path, match, match_id, environment))
+        faulty = len(self.problems) > known
         if not sound:  # all rows would have the fault of their column, and the list that of its outputs
             del self.problems[known:]
-        rows = None if table is None else table.read(environment)
+        rows = None if table is None else table.read(environment, faulty=faulty)
         return CompiledRule(rule_id, variables, tuple(matches), rows, collects)
 
     def collected(
@@ -194,7 +195,10 @@ class RuleCompiler(ExpressionCompiler):
             return match
         given = plan.get("arguments", {})
         for parameter_name, parameter in signature.parameters.items():
-            if parameter.required and parameter_name not in given:
+            misspelt = any(
+                is_near(each, parameter_name) for each in given if each not in signature.parameters
+            )
+            if parameter.required and parameter_name not in given and not misspelt:
                 self.problem(
                     "E106",
                     f"builder {name} needs the argument '{parameter_name}'",
@@ -331,9 +335,8 @@ class RuleCompiler(ExpressionCompiler):
         """What the policy's matches lead to; they must all lead to the same."""
         if not self.results:
             return "value"
-        first_kind, first_type, first_path = self.results[0]
+        first_kind, joined, first_path = self.results[0]
         line = self.document.place(first_path).line
-        joined = first_type
         for kind, type_, path in self.results[1:]:
             if kind != first_kind:
                 self.problem(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
+from engine.base.errors import quote
 from engine.base.records import field, record
 from engine.catalogs.schema_types import schema_types
 from engine.cel import celtypes as t
@@ -110,12 +111,61 @@ def read_test(cell: object, column: Column, *, text_only: bool) -> Test:
                 raise CellError(
                     f"{column.name}: '{operator}' does not compare values of type '{column.type}'"
                 )
-            return Test(operator, (_operand(rest, column, begins.end()),), (begins.end(),))
+            try:
+                return Test(operator, (_operand(rest, column, begins.end()),), (begins.end(),))
+            except CellError as error:
+                usual = _usual_notation(cell, column)
+                if usual is None:
+                    raise
+                raise CellError(f"{column.name}: {error.message}", f'write "{usual}"', error.offset) from None
+        _refuse_other_notation(cell, column)
     if isinstance(cell, list):
         return Test(
             "in", ("[" + ", ".join(literal(plain(each, column), column.type) for each in cell) + "]",), (0,)
         )
     return Test("==", (literal(plain(cell, column, text_only=text_only), column.type),), (0,))
+
+
+_ENDS = r"(-?[\w.]+)"
+_NOTATIONS = (
+    (re.compile(rf"[\[(]?\s*{_ENDS}\s*(?:\.\.\.?|\s-\s|-|,|;|–|\bto\b)\s*{_ENDS}\s*[\])]?"), "[{0}..{1}]"),
+    (re.compile(rf">=\s*{_ENDS}\s*(?:&&|,|;|and)\s*<=\s*{_ENDS}"), "[{0}..{1}]"),
+    (re.compile(rf">=\s*{_ENDS}\s*(?:&&|,|;|and)\s*<\s*{_ENDS}"), "[{0}..{1})"),
+    (re.compile(rf">\s*{_ENDS}\s*(?:&&|,|;|and)\s*<=\s*{_ENDS}"), "({0}..{1}]"),
+    (re.compile(rf">\s*{_ENDS}\s*(?:&&|,|;|and)\s*<\s*{_ENDS}"), "({0}..{1})"),
+    (re.compile(r"(?:=>|≥)\s*(.+)"), ">= {0}"),
+    (re.compile(r"(?:=<|≤)\s*(.+)"), "<= {0}"),
+    (re.compile(r"(?:<>|≠)\s*(.+)"), "!= {0}"),
+    (re.compile(r"not (.+)"), "!= {0}"),
+    (re.compile(r"\w+\s*(<=|>=|==|!=|<|>)\s*(.+)"), "{0} {1}"),
+)
+"""How other tables write tests, and how cells do."""
+
+
+def _usual_notation(text: str, column: Column) -> str | None:
+    """Return a test that is written as in other tables as cells write it."""
+    if text.strip() in ("*", "any", "ANY"):
+        return ANY
+    for pattern, written in _NOTATIONS if column.type in ORDERED else ():
+        found = pattern.fullmatch(text.strip())
+        if found is not None:
+            return written.format(*found.groups())
+    return None
+
+
+def _refuse_other_notation(cell: str, column: Column) -> None:
+    """Refuse text that is surely meant otherwise: `*` for any value, and text with quotes of its own.
+
+    Raises:
+        CellError: with what to write.
+    """
+    text = cell.strip()
+    if column.type == t.STRING and text == "*":
+        hint = f'write "{ANY}" for any value, or == "*" for this text'
+        raise CellError(f"{column.name}: '*' means the text *", hint)
+    if column.type == t.STRING and re.fullmatch(r'"[^"]*"|\'[^\']*\'|“[^”]*”', text):
+        hint = f"write {text[1:-1]} without quotes; with an operator before it, text needs them: == {text}"
+        raise CellError(f"{column.name}: {text} has quotes of its own", hint)
 
 
 def read_result(cell: object, column: Column, *, text_only: bool) -> tuple[str, int | None]:
@@ -130,6 +180,13 @@ def read_result(cell: object, column: Column, *, text_only: bool) -> tuple[str, 
         expression = cell[start:].rstrip()
         parse_at(expression, start)
         return expression, start
+    if (
+        isinstance(cell, str)
+        and column.type == t.STRING
+        and re.match(r"\"[^\"]*\"|'[^']*' *\+", cell.strip())
+    ):
+        hint = 'write text without quotes; an expression begins with =, as in = "%d".format([n])'
+        raise CellError(f"{column.name}: {quote(cell)} has quotes of its own", hint)
     if cell is None or (text_only and cell == "" and column.type != t.STRING):
         if column.optional:
             return "null", None
@@ -149,7 +206,9 @@ def plain(cell: object, column: Column, *, text_only: bool = False) -> object:
     try:
         value = coerce(value, column.type, schema_types().objects)
     except CoercionError as error:
+        usual = _usual_notation(cell, column) if isinstance(cell, str) and column.input is not None else None
         hint = error.hint or (_hint(column) if column.input is not None else None)
+        hint = f'write "{usual}"' if usual and not re.fullmatch(r"-?[0-9]+,[0-9]+", str(cell)) else hint
         if column.type == t.STRING and isinstance(cell, (int, float)):
             hint = f'quote it: "{json.dumps(cell)}"'
         raise CellError(f"{column.name}: {error.message}", hint) from None
@@ -168,9 +227,9 @@ def _of_text(text: str, type_: Type) -> object:
     """Return a text of a CSV cell as YAML would read it for a column of that type."""
     stripped = text.strip()
     if type_ in (t.INT, t.UINT, t.DOUBLE):
-        if re.fullmatch(r"[-+]?[0-9]+", stripped):
+        if re.fullmatch(r"[-+]?[0-9]{1,400}", stripped):
             return int(stripped)
-        if re.fullmatch(r"[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?", stripped):
+        if re.fullmatch(r"[-+]?[0-9]{0,400}\.?[0-9]{1,400}([eE][-+]?[0-9]{1,9})?", stripped):
             return float(stripped)
     if type_ == t.BOOL:
         return {"true": True, "false": False}.get(stripped.lower(), text)
@@ -284,7 +343,7 @@ def admitted(test: Test, column: Column, constants: Mapping[str, object]) -> Adm
         return Admitted("any")
     known = [_value(parse_checked(text), constants) for text in test.operands]
     unknown = Admitted("unknown", texts=test.operands)
-    if any(value is _UNKNOWN for value in known):
+    if any(value is _UNKNOWN or not _is_comparable(value, column) for value in known):
         return unknown
     if test.operator in ("==", "!="):
         return Admitted("set" if test.operator == "==" else "all-but", (known[0],))
@@ -301,6 +360,41 @@ def admitted(test: Test, column: Column, constants: Mapping[str, object]) -> Adm
     if test.operator.startswith("<"):
         return Admitted("range", high=known[0], high_open=open_)
     return Admitted("range", low=known[0], low_open=open_)
+
+
+def _is_comparable(value: object, column: Column) -> bool:
+    """Return False for a value of another type: the check of the types reports it."""
+    kind = str if column.type == t.STRING else bool if column.type == t.BOOL else (int, float)
+    values = value if isinstance(value, list) else [value]
+    return all(isinstance(each, kind) and isinstance(each, bool) is (kind is bool) for each in values)
+
+
+def listed_texts(text: str, allowed: Sequence[str]) -> str | None:
+    """Return the test that a text with several allowed values, or with `not`, stands for."""
+    parts = [each.strip() for each in re.split(r"[,;|/]|\bor\b", text)]
+    if len(parts) > 1 and set(parts) <= set(allowed):
+        return f"in {json.dumps(parts, ensure_ascii=False)}"
+    negated = re.fullmatch(r"(?:not|!|<>|≠)\s*(.+)", text.strip())
+    if negated is not None and negated[1] in allowed:
+        return f"!= {json.dumps(negated[1], ensure_ascii=False)}"
+    return None
+
+
+def never_holds(test: Test, column: Column) -> str | None:
+    """Return why a test holds for no allowed value; None if it holds for one, or that is not known."""
+    asked = admitted(test, column, {})
+    bounds = column.bounds or Bounds()
+    if asked.kind == "set":
+        for value in asked.values:
+            if bounds.enum and value not in map(_number, bounds.enum):
+                return f"{json.dumps(value, ensure_ascii=False)} is not allowed"
+            if bounds.minimum is not None and value < _number(bounds.minimum):
+                return f"{value} is less than {bounds.minimum}, the least allowed"
+            if bounds.maximum is not None and value > _number(bounds.maximum):
+                return f"{value} is more than {bounds.maximum}, the most allowed"
+    if asked.kind == "range" and None not in (asked.low, asked.high) and asked.low > asked.high:
+        return "the range ends before it begins"
+    return None
 
 
 _UNKNOWN = object()

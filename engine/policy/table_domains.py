@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from itertools import accumulate
+from operator import or_, xor
 from typing import Any
 
 from engine.base.records import record
@@ -58,12 +62,28 @@ class Domains:
             list(dict.fromkeys(candidates(column, [row[number] for row in self.rows])))
             for number, column in enumerate(columns)
         ]
+        self.masks = [
+            _Masks(points, [row[number] for row in self.rows]) for number, points in enumerate(self.points)
+        ]
         self.steps = MOST_STEPS
 
-    def overlaps(self) -> Iterator[Overlap]:
-        """Yield the pairs of rows that hold together, or may."""
+    def overlaps(self, alike: Sequence[int] = ()) -> Iterator[Overlap]:
+        """Yield the pairs of rows that hold together, or may.
+
+        Args:
+            alike: for each row, a bit for every row that may hold with it.
+        """
+        shared = [masks.shared() for masks in self.masks]
         for second, later in enumerate(self.rows):
-            for first in range(second):
+            both = (1 << second) - 1
+            for each in shared:
+                both &= each[second]
+            if alike:
+                both &= ~alike[second]
+            while both:
+                lowest = both & -both
+                both ^= lowest
+                first = lowest.bit_length() - 1
                 overlap = self.overlap(first, second, self.rows[first], later)
                 if overlap is not None:
                     yield overlap
@@ -99,14 +119,10 @@ class Domains:
     def uncovered(self, *, unknown: bool) -> dict[str, Any] | None:
         """Return values for which no row holds; cells that are not values count as `unknown`."""
         masks: list[dict[int, Any]] = []
-        for number, points in enumerate(self.points):
+        for points, known in zip(self.points, self.masks, strict=True):
             by_mask: dict[int, Any] = {}
             for point in points:
-                mask = 0
-                for row, cells in enumerate(self.rows):
-                    holds = cells[number].holds(point)
-                    mask |= (unknown if holds is None else holds) << row
-                by_mask.setdefault(mask, point)
+                by_mask.setdefault(known.at(point) | (known.unknown if unknown else 0), point)
             masks.append(by_mask)
         self.steps = MOST_STEPS
         covered: set[tuple[int, int]] = set()
@@ -132,6 +148,86 @@ class Domains:
                 return [point, *rest]
         covered.add((depth, rows))
         return None
+
+
+class _Masks:
+    """The rows that hold at each point of a column, a bit for each row.
+
+    Tables have thousands of rows: no row is compared with every point, and no pair of rows one by one.
+    """
+
+    def __init__(self, points: Sequence[Any], cells: Sequence[Admitted]) -> None:
+        ordered = all(isinstance(point, (int, float)) for point in points)
+        self.points = sorted(points) if ordered else list(points)
+        self.indexes = {point: index for index, point in enumerate(self.points)}
+        self.all = (1 << len(cells)) - 1
+        self.unknown = 0
+        self.spans: list[list[tuple[int, int]]] = []
+        """Of each row, the first and the last point of each run of points at which it holds."""
+        changes = [0] * (len(self.points) + 1)
+        for row, cell in enumerate(cells):
+            spans = [] if cell.kind == "unknown" else list(self.runs(cell))
+            self.unknown |= (cell.kind == "unknown") << row
+            self.spans.append(spans)
+            for first, last in spans:
+                changes[first] ^= 1 << row
+                changes[last + 1] ^= 1 << row
+        self.at_index: list[int] = list(accumulate(changes[:-1], xor))
+
+    def runs(self, cell: Admitted) -> Iterator[tuple[int, int]]:
+        """Yield the runs of points at which a cell holds."""
+        last = len(self.points) - 1
+        if cell.kind == "range":
+            low = 0 if cell.low is None else _position(self.points, cell.low, after=cell.low_open)
+            high = (
+                last if cell.high is None else _position(self.points, cell.high, after=not cell.high_open) - 1
+            )
+            if low <= high:
+                yield low, high
+            return
+        listed = sorted({self.indexes[each] for each in cell.values if each in self.indexes})
+        if cell.kind == "set":
+            yield from ((index, index) for index in listed)
+            return
+        start = 0
+        for index in (*listed, last + 1):
+            if start < index:
+                yield start, index - 1
+            start = index + 1
+
+    def at(self, point: Any) -> int:
+        """Return the rows that surely hold at a point."""
+        return self.at_index[self.indexes[point]]
+
+    def shared(self) -> list[int]:
+        """Return for each row the rows that hold, or may, at a point where it does."""
+        blocks = [
+            reduce(or_, self.at_index[start : start + _BLOCK], 0)
+            for start in range(0, len(self.at_index), _BLOCK)
+        ]
+        found = []
+        for row, spans in enumerate(self.spans):
+            rows = self.unknown
+            for first, last in spans:
+                rows |= self.between(first, last, blocks)
+            found.append(self.all if self.unknown >> row & 1 else rows)
+        return found
+
+    def between(self, first: int, last: int, blocks: list[int]) -> int:
+        """Return the rows that hold at one of the points of a run."""
+        head, tail = -(-first // _BLOCK), (last + 1) // _BLOCK
+        if head >= tail:
+            return reduce(or_, self.at_index[first : last + 1], 0)
+        ends = (*self.at_index[first : head * _BLOCK], *self.at_index[tail * _BLOCK : last + 1])
+        return reduce(or_, ends, reduce(or_, blocks[head:tail], 0))
+
+
+_BLOCK = 128
+"""Points whose rows are joined once for all runs over them."""
+
+
+def _position(points: Sequence[Any], value: Any, *, after: bool) -> int:
+    return bisect_right(points, value) if after else bisect_left(points, value)
 
 
 def witness_text(witness: Mapping[str, Any], columns: Sequence[Column], inputs: Sequence[str]) -> str:

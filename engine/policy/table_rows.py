@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from engine.base.errors import Path, Problem
+from engine.base.errors import Path, Problem, near
 from engine.base.records import replace
 from engine.catalogs.schema_types import schema_types
 from engine.cel.celtypes import Substitution, Type, parse_type
 from engine.cel.checker import CelCheckError, Environment, check_parsed, parse_checked
 from engine.cel.coercion import coerce
+from engine.cel.mismatches import for_result
 from engine.policy.compiled import CompiledTable
 from engine.policy.constants import declared_values
 from engine.policy.expressions import ExpressionCompiler
-from engine.policy.table_cells import Column, is_name, read_result, read_test
+from engine.policy.table_cells import Column, Test, is_name, listed_texts, never_holds, read_result, read_test
 from engine.policy.table_domains import Domains, Overlap, witness_text
 
 if TYPE_CHECKING:
@@ -67,8 +69,12 @@ class TableReader:
             self.columns[name] = replace(column, bounds=checked.type.exact.bounds)
         return len(self.compiler.problems) == known
 
-    def read(self, environment: Environment) -> CompiledTable:
-        """Return the table; report expressions of another type, and rows that overlap."""
+    def read(self, environment: Environment, *, faulty: bool) -> CompiledTable:
+        """Return the table; report expressions of another type, and rows that overlap.
+
+        Rows may seem to overlap where cells are faulty, so that overlaps are not reported then.
+        """
+        known = len(self.compiler.problems)
         tests, results = [], []
         for number, cells in enumerate(self.table["rows"]):
             row_tests, row_results = [], []
@@ -77,11 +83,13 @@ class TableReader:
                 text_only = self.table.get("text_only", False)
                 if column.input is not None:
                     row_tests.append(read_test(cell, column, text_only=text_only))
+                    self.held(row_tests[-1], column, (*self.path, "rows", number, position))
                     continue
                 text, offset = read_result(cell, column, text_only=text_only)
                 if offset is not None:
                     own: Path = (*self.path, "rows", number, position)
-                    self.typed(text, own, environment, column.type, name, offset)
+                    if not self.typed(text, own, environment, column.type, name, offset):
+                        self.forget_result(number)
                 if name not in ("id", "description", "explanation"):
                     row_results.append(text)
             tests.append(tuple(row_tests))
@@ -94,36 +102,59 @@ class TableReader:
             tuple(self.table["numbers"]),
             tuple(results),
         )
-        if table.hit in ("unique", "any"):
+        if table.hit in ("unique", "any") and not faulty and len(self.compiler.problems) == known:
             self.compiler.problems += self.overlaps(table)
         return table
 
+    def held(self, test: Test, column: Column, path: Path) -> None:
+        """Report a test that no allowed value passes."""
+        why = never_holds(test, column)
+        if why is not None:
+            enum = [str(each) for each in column.bounds.enum] if column.bounds is not None else []
+            text = test.operands[0].strip('"')
+            meant = listed_texts(text, enum)
+            hint = f"write {meant}" if meant else near(text, enum)
+            self.compiler.problem("E130", f"{column.name}: {why}", path, hint)
+
     def typed(
         self, text: str, path: Path, environment: Environment, wanted: Type, name: str, offset: int = 0
-    ) -> None:
-        """Report an expression that is not of its column's type."""
+    ) -> bool:
+        """Report an expression that is not of its column's type; return True if it is."""
         try:
             found = check_parsed(text, parse_checked(text), environment).type
         except CelCheckError:
-            return  # reported where the match is compiled
+            return True  # reported where the match is compiled
         if not Substitution().assignable(found, wanted):
             message = f"{name}: expected '{wanted}', the expression gives '{found}'"
             place = self.compiler.document.place_in_scalar(path, offset)
-            self.compiler.problems.append(Problem(message, place, path=path, code="E104"))
+            hint = for_result(text, found, wanted)
+            self.compiler.problems.append(Problem(message, place, hint, path, code="E104"))
+            return False
+        return True
+
+    def forget_result(self, row: int) -> None:
+        """Leave a row's output out of the comparison of all outputs: its cell is reported."""
+        match = (*self.path[:-1], "match", row)
+        results = self.compiler.results
+        results[:] = [each for each in results if each[2][: len(match)] != match]
 
     def overlaps(self, table: CompiledTable) -> Iterator[Problem]:
         constants = declared_values(self.compiler.value.get("constants", {}))
         inputs = [each["name"] for each in self.compiler.value.get("inputs", ())]
-        shown = 0
-        for overlap in Domains(table.columns, table.tests, constants).overlaps():
-            if table.hit == "any" and table.results[overlap.first] == table.results[overlap.second]:
-                continue
-            shown += 1
-            if shown > _MOST_OVERLAPS:
-                return
+        alike = _alike(table.results) if table.hit == "any" else ()
+        overlaps = Domains(table.columns, table.tests, constants).overlaps(alike)
+        for overlap in islice(overlaps, _MOST_OVERLAPS):
             path: Path = (*self.path, "rows", overlap.second)
             message, hint = _described(overlap, table, inputs)
             yield Problem(message, self.compiler.document.place(path), hint, path, code=OVERLAP)
+
+
+def _alike(results: Sequence[tuple[str, ...]]) -> list[int]:
+    """Return for each row a bit for every row of equal results."""
+    rows: dict[tuple[str, ...], int] = {}
+    for number, result in enumerate(results):
+        rows[result] = rows.get(result, 0) | 1 << number
+    return [rows[result] for result in results]
 
 
 def _described(overlap: Overlap, table: CompiledTable, inputs: list[str]) -> tuple[str, str]:

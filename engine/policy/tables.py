@@ -18,6 +18,7 @@ from engine.catalogs.table_files import read_table
 from engine.cel import celtypes as t
 from engine.cel.celtypes import TypeSyntaxError, parse_type
 from engine.cel.coercion import CoercionError, coerce
+from engine.cel.hints import for_type
 from engine.documents import Document, Piece
 from engine.documents.composed import Node, close_document, open_document
 from engine.policy.table_cells import (
@@ -138,7 +139,9 @@ class _Expander:
                 self.fail(table["columns"][name], message, key=True)
         listed = self.listed(table, columns)
         rows = [row for number, node in enumerate(listed) if (row := self.row(number, node, columns, table))]
-        if len(self.problems) > known or not rows:
+        if not rows and len(self.problems) == known:
+            self.fail(table["rows"], "the table has no rows", "add a row of cells; - passes any value")
+        if len(self.problems) > known:
             return
         if hit == "priority":
             for row in rows:
@@ -171,7 +174,7 @@ class _Expander:
         try:
             type_ = parse_type(node["type"].value, schema_types().named)
         except TypeSyntaxError as error:
-            hint = near(error.name, t.PRIMITIVES) if error.name else None
+            hint = for_type(node["type"].value, error.name, t.PRIMITIVES)
             self.problems.append(node["type"].problem(str(error), hint, code="E102"))
             return None
         tested = "input" in node
@@ -207,9 +210,15 @@ class _Expander:
             self.fail(rows, f"{rows.value}: the file is empty")
             return []
         heads = [cell.value for cell in opened[0]]
+        if not columns.keys() & set(heads):
+            self.fail(opened[0], *_without_names(heads, columns))
+            return []
         for cell in opened[0]:
             if cell.value not in columns:
-                self.fail(cell, f"unknown column '{cell.value}'", near(cell.value, columns))
+                hint = near(cell.value, columns)
+                if cell.value in _NAMED:
+                    hint = f"declare it: {cell.value}: {{type: string}}"
+                self.fail(cell, f"unknown column '{cell.value}'", hint)
             elif heads.count(cell.value) > 1:
                 self.fail(cell, f"column '{cell.value}' is there twice")
                 break
@@ -230,14 +239,23 @@ class _Expander:
 
     def row(self, number: int, node: Node, columns: Mapping[str, Column], table: Node) -> Row | None:
         cells = node.value
+        text_only = isinstance(table["rows"].value, str)
         if len(cells) != len(columns):
             expected = f"{len(columns)} cells ({', '.join(columns)})"
-            self.fail(node, f"row {number + 1} has {len(cells)} cells, expected {expected}")
+            found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+            hint = None
+            if len(cells) > len(columns):
+                hint = "a cell with a comma stands in quotes; the decimal sign is a point"
+            elif len(cells) == 1 and str(cells[0].value).lstrip().startswith("#"):
+                hint = "a table has no comments; a column 'description' has them"
+            self.fail(node, f"row {number + 1} has {found}, expected {expected}", hint)
+            return None
+        if text_only and not any(cell.value for cell in cells):
+            self.fail(node, f"row {number + 1} is empty", "remove the line")
             return None
         tests: list[Test] = []
         results: dict[str, tuple[str, int | None]] = {}
         known = len(self.problems)
-        text_only = isinstance(table["rows"].value, str)
         for column, cell in zip(columns.values(), cells, strict=True):
             value = cell.plain()
             try:
@@ -364,6 +382,17 @@ class _Expander:
         if "explanation" in table:
             fields["explanation"] = table["explanation"]
         return [table.derived(fields)]
+
+
+def _without_names(heads: Sequence[str], columns: Mapping[str, Column]) -> tuple[str, str]:
+    """Return what is wrong with a first line that names no column, and what to do."""
+    whole = ",".join(heads)
+    if whole.startswith("PK"):
+        return "a workbook, not a CSV file", "save the sheet as CSV (UTF-8)"
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if {each.strip() for each in whole.split(separator)} & columns.keys():
+            return f"cells separated by {name}", "separate cells by commas: export the sheet with commas"
+    return "the first line names no column", f"it has the names of the columns: {','.join(columns)}"
 
 
 def _add_test(text: Text, column: Column, expression: str, test: Test, cell: Node) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.base.errors import EngineError, Place, PolicyError, Problem, near
+from engine.base.errors import EngineError, Place, PolicyError, Problem, near, quote
 from engine.base.records import record, replace
 from engine.catalogs.catalog import catalog_environment, compile_catalog
 from engine.catalogs.lock import LOCK, changed, file_digest, has_changed, read_lock, table_paths
@@ -28,7 +28,7 @@ from engine.policy.sites import Site
 from engine.policy.units import UnitReport, UnitTable, catalog_units, load_units, policy_units
 from engine.regress.settings import Original, Settings, settings_for, shipped_originals, unknown_codes
 from engine.regress.suite import FIXTURES, LIMITS, SUITES, read_suite
-from engine.regress.suite_check import suite_problems
+from engine.regress.suite_check import CANNOT_BE_LOADED, suite_problems
 
 if TYPE_CHECKING:
     from engine.decide.policy import Policy
@@ -156,9 +156,48 @@ def check_paths(
             "nothing to check: no policy, catalog, suite or lock in " + ", ".join(map(str, paths))
         )
     checker.duplicates()
-    findings = sorted(_by_settings(set(checker.findings)), key=lambda finding: finding.order)
+    findings = sorted(_by_settings(_causes(checker.findings)), key=lambda finding: finding.order)
     known = tuple(checker.units) if units else ()
     return Report(checker.files, tuple(findings), tuple(checker.proofs), known)
+
+
+def _causes(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings without those that follow from others.
+
+    A faulty file is reported once, where it stands: not again for overlays, policies and suites that read it.
+    """
+    unreadable = {each.problem.place for each in findings if each.code in ("E001", "E002")}
+    said = (each.problem.message.partition(_CHANGED)[0] for each in findings if each.code != "E116")
+    loaded = {f"{CANNOT_BE_LOADED}{message}" for message in said}
+    kept: dict[tuple[Place | None, str], Finding] = {}
+    for finding in sorted(findings, key=lambda each: (each.code, _CHANGED in each.problem.message)):
+        problem = finding.problem
+        if finding.code in _OF_READERS and problem.place in unreadable:
+            continue
+        if finding.code != "E116" or problem.message not in loaded:
+            kept.setdefault((problem.place, problem.message.partition(_CHANGED)[0]), finding)
+    return list(kept.values())
+
+
+_CHANGED = ", as changed by "
+"""Before the overlay that is the reason of a fault in the file of its base."""
+
+
+def _blamed(problems: Iterable[Problem], document: Document) -> list[Problem]:
+    """Return problems; those of an overlay that are in another file name the overlay."""
+    if document.value["kind"] != "Overlay":
+        return list(problems)
+    name = f"{document.value['name']}@{document.value['version']}"
+    return [
+        replace(each, message=f"{each.message}{_CHANGED}{name}")
+        if each.place is not None and each.place.file != document.name
+        else each
+        for each in problems
+    ]
+
+
+_OF_READERS = ("E112", "E120", "E121", "E122")
+"""What a file that names a faulty file is reported for, at the fault's place."""
 
 
 def _by_settings(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -202,6 +241,7 @@ class _Checker:
         self.proofs: list[tuple[str, Proof]] = []
         self.units: list[tuple[str, UnitReport]] = []
         self.files = 0
+        self.parts: dict[str, list[str]] = {}
         self.findings: list[Finding] = []
         self.stores: dict[str | None, PolicyStore] = {}
         self.tables: dict[str | None, UnitTable | None] = {}
@@ -217,7 +257,10 @@ class _Checker:
 
     def file(self, path: Path, named: bool) -> None:
         """Check a file; skip it silently if a directory walk found it and it is not one of the engine's."""
-        parts = part_files(str(path.parent))
+        folder = str(path.parent)
+        if folder not in self.parts:
+            self.parts = {folder: part_files(folder)}  # files come folder by folder
+        parts = self.parts[folder]
         if str(path) in parts:
             self.part(path, parts, named)
             return
@@ -281,7 +324,7 @@ class _Checker:
             policy, problems = None, [problem]
         if self.seen is not None:
             self.seen(Seen(document, policy, tuple(sites or ()), self.store(root)))
-        self.add(problems, "E104", document)
+        self.add(_blamed(problems, document), "E104", document)
         for check in checks().values():
             if check.find is not None and policy is not None and (check.faulty or not problems):
                 self.add(check.find(policy), check.code, document)
@@ -520,8 +563,14 @@ def _unknown_kind(document: Document) -> Problem:
     expected = ", ".join(sorted(_KINDS))
     if not isinstance(value, dict) or "kind" not in value:
         return Problem(f"missing kind, expected one of {expected}", document.place(()))
-    hint = near(str(value["kind"]), expected.split(", "))
-    return Problem(f"kind: expected one of {expected}", document.place(("kind",)), hint, path=("kind",))
+    stated = str(value["kind"])
+    close = near(stated, expected.split(", "))
+    hint = close if close and close.startswith("did you mean") else f"one of {expected}"
+    inside = [kind for kind in sorted(_KINDS) if stated.casefold() in kind.casefold() and len(stated) > 2]
+    if "test" in stated.casefold() or inside:
+        hint = f"did you mean {inside[0] if inside else 'Suite'!r}?"
+    message = f"kind: {quote(value['kind'])} is no kind of document"
+    return Problem(message, document.place(("kind",)), hint, path=("kind",))
 
 
 def _is_elsewhere(problem: Problem, document: Document) -> bool:

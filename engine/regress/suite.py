@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -126,6 +127,7 @@ def read_suite(
     """
     document = read_document(path, LIMITS)
     check_schema(document, "suite")
+    _check_names(document)
     files = [path]
     fixtures: dict[str, dict[str, object]] = {}
     shared = path.parent / FIXTURES
@@ -133,6 +135,7 @@ def read_suite(
     if common is not None:
         files.append(shared)
         check_schema(common, "fixtures")
+        _check_names(common)
         fixtures |= {name: dict(values) for name, values in common.value["fixtures"].items()}
     for name, values in document.value.get("fixtures", {}).items():
         fixtures[name] = {**fixtures.get(name, {}), **values}
@@ -145,6 +148,35 @@ def read_suite(
         raise DocumentError(reader.problems)
     searched = (*suite_folders, *folders)
     return Suite(path, document, reference, searched, cases, tuple(files), constants or {})
+
+
+def _check_names(document: Document) -> None:
+    """Check that names are text: only keys of an input's own maps may be numbers.
+
+    Raises:
+        DocumentError: a number as the name of an input, a fixture or an expectation.
+    """
+    value = document.value
+    named: list[DocumentPath] = [("fixtures",), ("defaults",)]
+    named += [("fixtures", each) for each in value.get("fixtures", {})]
+    for number in range(len(value.get("tests", ()))):
+        named += [("tests", number, key) for key in ("inputs", "matrix", "expect")]
+    problems = []
+    for path in named:
+        for key in _mapping_at(value, path):
+            if not isinstance(key, str):
+                hint = "a comma ends a value in { }; the decimal sign is a point"
+                where = (*path, key)
+                message = f"expected a name, found {quote(key)}"
+                problems.append(Problem(message, document.place(where, key=True), hint, where, at_key=True))
+    if problems:
+        raise DocumentError(problems)
+
+
+def _mapping_at(value: Any, path: DocumentPath) -> Mapping[Any, object]:
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else value[step]
+    return value if isinstance(value, dict) else {}
 
 
 def _fixtures(path: Path) -> Document | None:
@@ -244,6 +276,10 @@ def _stated(values: Iterable[str], path: DocumentPath) -> dict[str, DocumentPath
     return {name: (*path, name) for name in values}
 
 
+MOST_COMBINATIONS = 10_000
+"""Cases of one matrix."""
+
+
 class _Reader:
     declared: DeclaredInputs | None = None
     """Holds inputs against the types that the policy declares."""
@@ -338,6 +374,11 @@ class _Reader:
 
     def matrix(self, path: DocumentPath, test: _Test, defaults: Mapping[str, object]) -> Iterator[Case]:
         matrix = test["matrix"]
+        count = math.prod(map(len, matrix.values()))
+        if count > MOST_COMBINATIONS:
+            message = f"the matrix has {count:,} combinations, at most {MOST_COMBINATIONS:,} are allowed"
+            self.problem(message, (*path, "matrix"), key=True)
+            return
         base = {**defaults, **test.get("inputs", {})}
         for chosen in itertools.product(*map(enumerate, matrix.values())):
             values = [value for _, value in chosen]

@@ -13,6 +13,8 @@ from engine.policy.compiled import CompiledPolicy, rules
 from engine.regress.suite import FIXTURES, read_suite
 
 CODE = "E116"
+CANNOT_BE_LOADED = "the policy cannot be loaded: "
+"""The beginning of what is said of a suite whose policy is faulty; the policy's first fault follows."""
 
 
 def suite_problems(document: Document, path: Path, folders: Sequence[str]) -> Iterator[Problem]:
@@ -36,7 +38,7 @@ def _unreadable(document: Document, error: EngineError) -> Iterator[Problem]:
             return
     if not inside:
         path = ("policy",)
-        message = f"the policy cannot be loaded: {error.problems[0].message}"
+        message = f"{CANNOT_BE_LOADED}{error.problems[0].message}"
         yield Problem(message, document.place(path), "check its file", path, code=CODE)
 
 

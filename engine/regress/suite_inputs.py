@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
-from engine.base.errors import Path, Problem, path_text
+from engine.base.errors import Path, Problem, near, path_text
+from engine.cel import celtypes as t
 from engine.cel.coercion import CoercionError, coerce
 from engine.decide.policy import Policy
 from engine.documents import Document
 from engine.regress.paths import parse_path
+
+
+def _is_plain(type_name: str) -> bool:
+    """Return True for a type that is made of CEL's own types alone."""
+    words = set(re.findall(r"\w+", type_name))
+    return words <= {*(each.name for each in t.PRIMITIVES.values()), "list", "map"}
 
 
 class DeclaredInputs:
@@ -25,7 +33,10 @@ class DeclaredInputs:
         self.policy = policy
         self.suite = suite
         self.shared = shared
-        self.names = tuple(policy.image.get("values", ()))
+        self.names = {
+            *policy.image.get("values", ()),
+            *(name for name, declared in policy.compiled.inputs.items() if _is_plain(declared.type_name)),
+        }
         self.reported: set[Problem] = set()
 
     def problems(
@@ -43,8 +54,8 @@ class DeclaredInputs:
             origins: where the suite states them.
             fixtures: the fixtures by input and name.
         """
-        for name in self.names:
-            if inputs.get(name) is None:
+        for name in inputs:
+            if name not in self.names or inputs[name] is None or self.is_of_misnamed(inputs[name], fixtures):
                 continue
             declared = self.policy.compiled.inputs[name]
             try:
@@ -52,11 +63,20 @@ class DeclaredInputs:
             except CoercionError as error:
                 document, path = self.origin(name, error.path, stated, origins, fixtures)
                 place = document.place(path, key=error.at_key)
-                message = f"{path_text(error.path)}: {error.message}"
-                problem = Problem(message, place, error.hint, path, at_key=error.at_key)
+                message, hint = error.message, error.hint
+                if len(error.path) == 1 and isinstance(inputs[name], str) and fixtures.get(name):
+                    message = re.sub(r"^expected ", "expected a fixture or ", message)
+                    hint = near(str(inputs[name]), fixtures[name]) or hint
+                message = f"{path_text(error.path)}: {message}"
+                problem = Problem(message, place, hint, path, at_key=error.at_key)
                 if problem not in self.reported:
                     self.reported.add(problem)
                     yield problem
+
+    def is_of_misnamed(self, value: object, fixtures: Mapping[str, Mapping[str, object]]) -> bool:
+        """Return True for a fixture of an input that does not exist, which is reported by itself."""
+        unknown = (listed for name, listed in fixtures.items() if name not in self.policy.compiled.inputs)
+        return isinstance(value, str) and any(value in listed for listed in unknown)
 
     def origin(
         self,

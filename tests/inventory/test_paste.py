@@ -94,6 +94,12 @@ def test_two_snapshots_of_one_machine_are_one(text: str) -> None:
     assert (device.name, device.memory_bytes) == ("NVIDIA H100 80GB HBM3", 81559 * MIB)
 
 
+def test_free_memory_is_that_of_the_last_snapshot() -> None:
+    found = imported(overview(H100) + overview(H100, used=5000))
+    assert [device.free_bytes for device in found.inventory.devices] == [(81559 - 5000) * MIB]
+    assert any("several snapshots" in note for note in found.notes)
+
+
 def test_makers_beside_each_other_are_both_read() -> None:
     text = overview(H100) + "GPU[0] : Card Series: AMD Instinct MI300X\n"
     found = inventory(text + "GPU[0] : VRAM Total Memory (B): 206141652992\n")

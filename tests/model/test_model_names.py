@@ -10,6 +10,7 @@ import pytest
 from engine.base.errors import RequestError
 from engine.catalogs.resolved import Catalogs
 from engine.model import Model
+from engine.model.cache import bytes_per_token
 from engine.model.source import find_model
 from tests.conftest import DATA, Run
 
@@ -105,6 +106,30 @@ NAMES = {
     "openai/whisper-large-v3": "whisper-large-v3",
     "XiaomiMiMo/MiMo-V2-Flash": "mimo-v2-flash",
     "stepfun-ai/Step-3.7-Flash": "step-3.7-flash",
+    "meta-llama/Llama-3.2-11B-Vision-Instruct": "llama-3.2-11b-vision",
+    "meta-llama/Llama-Guard-4-12B": "llama-guard-4-12b",
+    "Qwen/Qwen2-57B-A14B-Instruct-GPTQ-Int4": "qwen2-57b-a14b",
+    "Qwen/QVQ-72B-Preview": "qwen2-vl-72b",
+    "Qwen/Qwen2.5-Math-7B-Instruct": "qwen2.5-math-7b",
+    "mistralai/Pixtral-12B-2409": "pixtral-12b",
+    "mistralai/Mamba-Codestral-7B-v0.1": "codestral-mamba-7b",
+    "deepseek-ai/deepseek-moe-16b-chat": "deepseek-moe-16b",
+    "deepseek-r1:32b": "qwen2.5-32b",
+    "deepseek-r1:8b": "deepseek-r1-0528-qwen3-8b",
+    "zai-org/GLM-4.5V": "glm-4.5v",
+    "OpenGVLab/InternVL3-78B-AWQ": "internvl3-78b",
+    "inclusionAI/Ring-1T": "ling-1t",
+    "rednote-hilab/dots.llm1.inst": "dots.llm1",
+    "ibm-granite/granite-4.0-h-tiny": "granite-4.0-h-tiny",
+    "tiiuae/falcon-mamba-7b-instruct": "falcon-mamba-7b",
+    "databricks/dbrx-instruct": "dbrx",
+    "xai-org/grok-2": "grok-2",
+    "google/flan-t5-xxl": "flan-t5-xxl",
+    "openai/whisper-small": "whisper-small",
+    "answerdotai/ModernBERT-large": "modernbert-large",
+    "phi3.5": "phi-3-mini-128k",
+    "bartowski/Qwen_Qwen3-32B-GGUF": "qwen3-32b",
+    "bartowski/google_gemma-3-27b-it-GGUF": "gemma-3-27b",
 }
 """Rows by names that people write; None for a family, whose size must be named."""
 
@@ -122,6 +147,8 @@ STORED = {
     "meta-llama/Llama-3.1-8B": ("bf16", 16.0),
     "openai/gpt-oss-20b": ("mxfp4", None),
     "deepseek-ai/DeepSeek-R1": ("fp8", 8.0),
+    "google/gemma-3-27b-it-qat-q4_0-gguf": ("q4_0", 4.5),
+    "bartowski/Qwen_Qwen3-32B-GGUF:Q4_K_M": ("q4_k_m", 4.85),
 }
 
 
@@ -153,6 +180,23 @@ def test_the_end_of_a_name_says_how_weights_are_stored(name: str) -> None:
         assert model.storage.bits["dense"] == pytest.approx(bits, rel=1e-3)
 
 
+def test_a_repository_of_gguf_files_does_not_say_its_type() -> None:
+    (note,) = find("bartowski/Meta-Llama-3.1-8B-Instruct-GGUF").notes
+    assert "name one after a colon" in note
+    assert find("bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q8_0").notes == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gpt-4", "stepfun-ai/step3", "claude-3", "llama_3_9b", "meta-llama/Llama-Guard-5-1B"],
+)
+def test_a_hint_names_no_model_that_is_unlike(name: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        find(name)
+    assert "did you mean" not in str(caught.value.hint)
+    assert "known:" not in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_counts_of_rows_are_the_published_ones(name: str) -> None:
     assert find(name).params == PUBLISHED[name]
@@ -164,7 +208,7 @@ def test_the_catalog_has_at_least_150_checkpoints() -> None:
     for name in known.rows:
         model = find(name)
         assert model.notes == (), name
-        assert model.context, name
+        assert model.context or not bytes_per_token(model.cache), name  # recurrent models have no limit
 
 
 @pytest.mark.parametrize("name", ["qwen3-5b", "Qwen3-40B", "llama-3.1-71b", "qwen3-17b", "gemma-5-27b"])

@@ -68,6 +68,48 @@ SECTIONS: dict[str, tuple[dict[str, Any], str | None, float]] = {
     ),
     "mxfp8": ({"quant_method": "mxfp8"}, "mxfp8", 8.25),
     "intel": ({"quant_method": "intel/auto-round", "bits": 4, "group_size": 128}, "int4", 4.15625),
+    "gptq-channel": ({"quant_method": "gptq", "bits": 4, "group_size": -1}, "int4", 4),
+    "awq-old-names": ({"quant_method": "awq", "w_bit": 4, "q_group_size": 64}, "int4", 4 + 20 / 64),
+    "bnb-whole-scales": (
+        {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_use_double_quant": False},
+        "nf4",
+        4.5,
+    ),
+    "bnb-unnamed": ({"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, "nf4", 4.125),
+    "torchao-group": (
+        {
+            "quant_method": "torchao",
+            "quant_type": "int4_weight_only",
+            "quant_type_kwargs": {"group_size": 64},
+        },
+        "int4",
+        4 + 20 / 64,
+    ),
+    "fp-quant-nvfp4": ({"quant_method": "fp_quant", "forward_dtype": "nvfp4"}, "nvfp4", 4.5),
+    "bitnet": ({"quant_method": "bitnet", "linear_class": "autobitlinear"}, "int2", 2),
+    "hf-quant-config": (
+        {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "NVFP4", "group_size": 16}},
+        "nvfp4",
+        4.5,
+    ),
+    "mxfp8-groups": (
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {"g": {"weights": {"num_bits": 8, "type": "float", "group_size": 32}}},
+        },
+        "mxfp8",
+        8.25,
+    ),
+    "block-as-text": (
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {
+                "g": {"weights": {"num_bits": 8, "type": "float", "block_structure": "128x128"}}
+            },
+        },
+        "fp8",
+        8 + 32 / 128**2,
+    ),
 }
 """Sections with the type and the bits of an MLP's weights: scales of 16 bits, zero points as wide as a
 weight.
@@ -284,3 +326,115 @@ def test_an_absurd_section_is_an_error_that_names_the_field(section: dict[str, A
         stored(section)
     assert message in caught.value.message
     assert "quantization_config" in caught.value.problems[0].path
+
+
+# --- sections that differ between modules -------------------------------------------------------------------
+
+ATTENTION = 2 * 8192**2 + 2 * 8192 * 1024
+"""Parameters of the attention of a layer."""
+
+
+def test_gptq_overrides_by_regular_expressions() -> None:
+    dynamic = {r"+:.*\.down_proj.*": {"bits": 8, "group_size": 32}, r"-:.*\.self_attn\..*": {}, "lm_head": {}}
+    model = stored({"quant_method": "gptq", "bits": 4, "group_size": 128, "dynamic": dynamic})
+    assert model.storage is not None
+    assert model.storage.bits["head"] == 16  # the flag lm_head alone quantizes it
+    assert model.storage.bits["attention"] == 16
+    assert model.storage.bits["dense"] == pytest.approx((2 * 4.15625 + 8 + 24 / 32) / 3)
+
+
+def test_gptq_of_listed_modules_only() -> None:
+    only = [["self_attn.k_proj", "self_attn.v_proj"], ["mlp.up_proj"]]
+    model = stored(
+        {"quant_method": "gptq", "bits": 4, "group_size": 128, "modules_in_block_to_quantize": only}
+    )
+    assert model.storage is not None
+    assert model.storage.bits["dense"] == pytest.approx((2 * 16 + 4.15625) / 3)
+    keys = 2 * 8192 * 1024
+    assert model.storage.bits["attention"] == pytest.approx(16 - (16 - 4.15625) * keys / ATTENTION)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"quant_method": "gptq", "bits": 4, "group_size": 128, "lm_head": True},
+        {"quant_method": "auto-round", "bits": 4, "group_size": 128, "quant_lm_head": True},
+    ],
+)
+def test_an_output_layer_that_is_quantized_as_well(section: dict[str, Any]) -> None:
+    for flag, bits in ((True, 4.15625), (False, 16)):
+        model = stored({name: flag if value is True else value for name, value in section.items()})
+        assert model.storage is not None
+        assert model.storage.bits["head"] == bits
+
+
+def test_quark_overrides_by_module() -> None:
+    section = {
+        "quant_method": "quark",
+        "global_quant_config": {"weight": {"dtype": "fp4", "group_size": 32}},
+        "layer_quant_config": {"*self_attn*": {"weight": {"dtype": "fp8_e4m3"}}},
+        "exclude": ["lm_head"],
+    }
+    model = stored(section)
+    assert model.storage is not None
+    assert (model.storage.bits["attention"], model.storage.bits["dense"]) == (8, 4.25)
+
+
+def test_mlx_mixes_bits_and_states_its_section_twice() -> None:
+    """`mlx_lm.convert` writes the same content as quantization and quantization_config."""
+    section = {
+        "bits": 4,
+        "group_size": 64,
+        "lm_head": {"bits": 6, "group_size": 64},
+        **{f"model.layers.{layer}.mlp.down_proj": {"bits": 8, "group_size": 32} for layer in range(80)},
+        "model.layers.3.self_attn.v_proj": False,
+    }
+    model = read_model({**SHAPE, "quantization": section, "quantization_config": section})
+    assert model.storage is not None
+    assert (model.storage.method, model.storage.bits["head"]) == ("mlx", 6.5)
+    assert model.storage.bits["dense"] == pytest.approx((2 * 4.5 + 9) / 3)
+    assert model.storage.bits["attention"] == pytest.approx(4.5 + 11.5 * 8192 * 1024 / (80 * ATTENTION))
+
+
+@pytest.mark.parametrize("listed", ["self_attn.q_proj", "model.layers.7.self_attn.q_proj"])
+def test_a_listed_name_of_several_components(listed: str) -> None:
+    model = stored({"quant_method": "fp8", "modules_to_not_convert": [listed]})
+    layers = 1 if "7" in listed else 80
+    assert model.storage is not None
+    assert model.storage.bits["attention"] == pytest.approx(8 + 8 * layers * 8192**2 / (80 * ATTENTION))
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"quant_method": "compressed-tensors", "config_groups": {}, "ignore": []},
+        {"quant_method": "modelopt", "quant_algo": None},
+        {"quant_method": "bitsandbytes", "load_in_4bit": False, "load_in_8bit": False},
+    ],
+)
+def test_sections_that_quantize_no_weights(section: dict[str, Any]) -> None:
+    cached = {"kv_cache_scheme": {"num_bits": 8, "type": "float"}}
+    for section_ in (section, {**section, **cached}):
+        model = stored(section_)
+        assert model.storage is not None
+        assert (model.storage.name, model.storage.bits["dense"], model.storage.known) == ("bf16", 16, True)
+    assert model.storage.kv_bits == 8
+
+
+def test_sparse_weights_are_noted() -> None:
+    section = {
+        "quant_method": "compressed-tensors",
+        "config_groups": {"g": FP8},
+        "sparsity_config": {"format": "sparse-24-bitmask", "sparsity_structure": "2:4"},
+    }
+    assert stored(section).notes == ("sparse weights are counted as dense ones; the checkpoint is smaller",)
+
+
+def test_an_empty_section_is_none() -> None:
+    assert stored({}).storage == read_model(SHAPE).storage
+
+
+@pytest.mark.parametrize("section", ["fp8", ["fp8"], 8])
+def test_a_section_that_is_no_mapping_is_refused(section: Any) -> None:
+    with pytest.raises(RequestError, match="quantization_config: expected a mapping, found"):
+        stored(section)

@@ -11,6 +11,7 @@ import pytest
 import engine
 from engine.base.errors import RequestError
 from engine.model.architectures import shipped_catalog
+from engine.model.cache import bytes_per_token
 from engine.model.usual import usual_decoder
 from engine.model.well_known import configuration
 from tests.conftest import DATA, Run
@@ -93,7 +94,14 @@ def test_known_models_are_within_the_interval_if_their_architecture_is_taken_for
     assert sum(taken.values()) > 150
 
 
-@pytest.mark.parametrize("name", ["mixtral-8x7b-v0.1", "gpt-oss-20b", "jamba-1.5-large", "minimax-m1-80k"])
+@pytest.mark.parametrize("name", ["moonlight-16b-a3b", "deepseek-v2-lite", "kimi-k2", "minicpm3-4b"])
+def test_an_unknown_model_with_latent_attention_caches_its_latent_vectors(name: str) -> None:
+    value = configuration(shipped_catalog("models").rows[name])
+    counted, true = (bytes_per_token(engine.read_model(each).cache) for each in (unknown(value), value))
+    assert counted == true > 0
+
+
+@pytest.mark.parametrize("name", ["mixtral-8x7b-v0.1", "gpt-oss-20b", "phi-3.5-moe"])
 def test_experts_of_the_size_of_a_dense_mlp_are_counted(name: str) -> None:
     """The size of Qwen 3's experts, 768, would make a tenth of the model."""
     value = configuration(shipped_catalog("models").rows[name])
@@ -109,11 +117,30 @@ def test_experts_of_the_size_of_a_dense_mlp_are_counted(name: str) -> None:
         {"moe_intermediate_size": 768},
         {"hybrid_override_pattern": "M-M*"},
         {"type_vocab_size": 2},
+        {"relative_attention_num_buckets": 32},
+        {"mamba_d_state": 128},
+        {"linear_attn_config": {"num_heads": 32}},
+        {"block_types": ["recurrent", "attention"]},
+        {"kv_lora_rank": 512},  # latent attention, with widths missing
     ],
 )
 def test_parts_that_a_usual_decoder_does_not_have_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(RequestError, match="unknown architecture 'NovelForCausalLM': its parameters cannot"):
         engine.read_model({**NOVEL, **fields})
+
+
+def test_the_hint_names_a_field_that_no_usual_decoder_has() -> None:
+    for field, value in (("hybrid_override_pattern", "M-M*"), ("type_vocab_size", 2)):
+        with pytest.raises(RequestError) as caught:
+            engine.read_model({**NOVEL, field: value})
+        assert str(caught.value.hint).startswith(f"no usual decoder has {field}; use the weights")
+
+
+def test_embeddings_are_tied_unless_a_configuration_says_otherwise() -> None:
+    """Files leave out what PretrainedConfig has as well."""
+    silent = {name: value for name, value in NOVEL.items() if name != "tie_word_embeddings"}
+    difference = engine.read_model(NOVEL).params - engine.read_model(silent).params
+    assert difference == NOVEL["vocab_size"] * NOVEL["hidden_size"]
 
 
 @pytest.mark.parametrize("field", shipped_catalog("unknown_architectures").rows["decoder"]["numbers"])

@@ -131,7 +131,7 @@ def test_a_type_is_part_of_the_digest(folder: Path) -> None:
     ("constant", "line", "column", "message", "hint"),
     [
         ("{value: soon, type: duration}", 6, 14, "expected a duration like 90s or 1h30m, found 'soon'", None),
-        ("{value: 2026-01-01, type: timestamp}", 6, 14, "2026-01-01' has no time zone", "end it with Z"),
+        ("{value: 2026-01-01, type: timestamp}", 6, 14, "2026-01-01' has no time zone", "T00:00:00Z"),
         ("{value: -1, type: uint}", 6, 14, "-1 does not fit a 64-bit uint", None),
         ("{value: 1.5, type: int}", 6, 14, "expected a whole number, found 1.5", None),
         ("{value: 3, type: string}", 6, 14, "expected text, found 3", None),

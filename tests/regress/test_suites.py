@@ -169,12 +169,19 @@ def test_errors_as_expected(run: Run, folder: Path) -> None:
 
 
 def test_an_error_that_nobody_expected(run: Run, folder: Path) -> None:
-    rewrite(suite(folder), 'inputs: {team: "", gpus: 3}', 'inputs: {team: "", gpus: three}')
+    rewrite(suite(folder), 'inputs: {team: "", gpus: 3}', 'inputs: {team: ""}')
     ran = run("test", folder)
     assert ran.code == 1
     assert "failed with an error" in ran.out
-    assert "gpus: expected" in ran.out
+    assert "the request has no gpus" in ran.out
     assert "Traceback" not in ran.out
+
+
+def test_an_input_of_another_type_breaks_the_suite_at_its_place(run: Run, folder: Path) -> None:
+    rewrite(suite(folder), 'inputs: {team: "", gpus: 3}', 'inputs: {team: "", gpus: three}')
+    ran = run("test", folder)
+    assert ran.code == 2
+    assert "gpus: expected a fixture or a whole number, found 'three'" in ran.out
 
 
 def test_golden_files(run: Run, folder: Path) -> None:

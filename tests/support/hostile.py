@@ -417,3 +417,65 @@ def shadowed_rules() -> str:
         variables = f"[{{name: v{number % 3}, expression: x + {number}}}]"
         inner = f"{{variables: {variables}, match: [{{condition: x > {number}, rule: {inner}}}]}}"
     return f"{HEAD}rule: {inner}\n"
+
+
+def table(hit: str, rows: Iterable[str]) -> str:
+    """A policy with a decision table on `x` and `s`; each row is its cells."""
+    columns = "{xx: {input: x, type: int}, ss: {input: s, type: string}, out: {type: int}}"
+    listed = "".join(f"      - [{row}]\n" for row in rows)
+    return f"{HEAD}rule:\n  table:\n    hit: {hit}\n    columns: {columns}\n    rows:\n{listed}"
+
+
+@kind
+def rows_that_overlap_in_one_column() -> str:
+    return table("unique", (f"'[{n}..{n + 1000}]', 'a{n}', {n}" for n in range(600)))
+
+
+@kind
+def rows_with_equal_results() -> str:
+    return table("any", (f"'>= {n}', '-', 1" for n in range(1000)))
+
+
+@kind
+def rows_that_all_overlap() -> str:
+    return table("unique", (f"'!= {n}', '!= \"a{n}\"', {n}" for n in range(800)))
+
+
+@kind
+def defaults_of_defaults() -> str:
+    field = "{{type: T{}, default: {{}}}}"
+    fields = (f"a: {field.format(n + 1)}, b: {field.format(n + 1)}" for n in range(24))
+    types = "".join(f"  T{n}: {{fields: {{{each}}}}}\n" for n, each in enumerate(fields))
+    declared = f"types:\n{types}  T24: {{fields: {{a: {{type: int, default: 1}}}}}}\n"
+    head = HEAD.replace("inputs: [", "inputs: [{name: d, type: T0, default: {}}, ")
+    return policy("x", head=head.replace("inputs:", f"{declared}inputs:"))
+
+
+@kind
+def many_allowed_values() -> str:
+    values = ", ".join(f"e{n}" for n in range(50_000))
+    return policy("x", head=HEAD.replace("type: string", f"type: string, enum: [{values}, abc]"))
+
+
+@kind
+def many_libraries() -> str:
+    listed = "".join(f"  - {{name: llm-memory@1, as: m{n}}}\n" for n in range(2000))
+    return policy("x", head=f"{HEAD}libraries:\n{listed}")
+
+
+@kind
+def optionals_doubled() -> str:
+    steps = (f"variables.v{n}.optMap(a, a + a)" for n in range(40))
+    return policy("variables.v40.orValue([x]).size()", ["optional.of([x])", *steps])
+
+
+@kind
+def two_variables_nested() -> str:
+    inner = "lists.range(3000).all(j, b, a + b + x >= 0)"
+    return policy(f"lists.range(3000).all(i, a, {inner})")
+
+
+@kind
+def aggregated_lists() -> str:
+    matches = "    - {condition: x >= 0, output: 'lists.range(1000000).map(q, q + x)'}\n" * 60
+    return f"{HEAD}rule:\n  aggregate:\n{matches}"

@@ -1,21 +1,22 @@
 """A literal argument does not fit its call.
 
 `timestamp("2026-13-01T00:00:00Z")`, `duration("1 day")`, an invalid pattern of `matches`, an unknown time
-zone or a format clause without a fitting argument end in an error whenever they are evaluated. An argument
-without a clause is left out of the text.
+zone, a format clause without a fitting argument, a list's element -1 or an entry that a catalog does not have
+end in an error whenever they are evaluated. An argument without a clause is left out of the text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.base.errors import Problem
+from engine.base.errors import Problem, near, quote
 from engine.cel import celtypes as t
 from engine.cel import syntax as ast
 from engine.cel.budget import Budget, steps_allowed
 from engine.cel.checker import Checked, ResolvedCall
 from engine.cel.declarations import definition
 from engine.cel.functions.formatting import format_clause, format_pieces
+from engine.cel.mismatches import for_literal
 from engine.cel.times import Duration, Timestamp
 from engine.cel.values import CelError, Uint, Value
 from engine.policy.checks.check import Check
@@ -43,9 +44,12 @@ def find(policy: CompiledPolicy) -> Iterator[Problem]:
         checked = use.expression.checked
         for node, call in checked.calls.items():
             place, message = _fault(checked, node, call) or (None, "")
+            hint = None if place is None else for_literal(call.function, place)
+            if place is None and call.function == "_[_]":
+                place, message, hint = _no_entry(policy, checked, call) or (None, "", None)
             if place is not None:
                 path = use.expression.path
-                yield Problem(message, use.expression.place(place.start), path=path)
+                yield Problem(message, use.expression.place(place.start), hint, path=path)
 
 
 def _fault(checked: Checked, node: ast.Node, call: ResolvedCall) -> tuple[ast.Node, str] | None:
@@ -60,10 +64,29 @@ def _fault(checked: Checked, node: ast.Node, call: ResolvedCall) -> tuple[ast.No
             _call(call.function, Timestamp(0), arguments[1].value)
         elif call.function == "format" and isinstance(arguments[0], ast.Literal):
             return _format_fault(checked, str(arguments[0].value), arguments)
+        elif call.function == "_[_]" and checked.types[arguments[0]].kind is t.Kind.LIST:
+            index = arguments[1].value if isinstance(arguments[1], ast.Literal) else 0
+            if isinstance(index, int) and index < 0:
+                return arguments[1], f"a list has no element {index}"
     except CelError as error:
         position = 1 if call.function in ("matches", *_PARTS) else 0
         return arguments[position], error.message
     return None
+
+
+def _no_entry(
+    policy: CompiledPolicy, checked: Checked, call: ResolvedCall
+) -> tuple[ast.Node, str, str | None] | None:
+    """Return the literal key that a catalog does not have, unless the expression asks for it first."""
+    listed, key = call.arguments
+    name = checked.names.get(listed, "").removeprefix("catalogs.")
+    catalog = policy.catalogs.get(name)
+    if catalog is None or not isinstance(key, ast.Literal) or key.value in catalog.entries:
+        return None
+    asked = any(each.function in ("_in_", "_[?_]") for each in checked.calls.values())
+    if asked:
+        return None
+    return key, f"catalog {name} has no entry {quote(key.value)}", near(str(key.value), catalog.entries)
 
 
 def _format_fault(

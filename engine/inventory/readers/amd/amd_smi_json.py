@@ -11,7 +11,7 @@ from engine.base.quantities import whole
 from engine.inventory.decoded import mapping, mappings, number_of, text_of
 from engine.inventory.products import Hardware
 from engine.inventory.reader import JsonReader
-from engine.inventory.readers.amd.common import KIND, SOURCES, Cells, add_links
+from engine.inventory.readers.amd.common import KIND, SOURCES, Cells, add_links, note_part
 from engine.inventory.seen import Seen
 
 
@@ -42,6 +42,9 @@ def read(value: Json, hardware: Hardware) -> Seen:
         if isinstance(megabytes, int) and size.get("unit") == "MB":
             device.memory_bytes = megabytes * 2**20
         device.numa_node = whole(mapping(entry.get("numa")).get("node"))
+        partition = mapping(entry.get("partition"))
+        for key in ("accelerator_partition", "compute_partition"):
+            note_part(device, str(partition.get(key)), seen, hardware)
         for other, kind, weight in _ends(entry):
             tables["type"][number, other] = kind
             tables["weight"][number, other] = weight

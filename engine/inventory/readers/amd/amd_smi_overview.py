@@ -1,4 +1,8 @@
-"""Overview that `amd-smi` prints without arguments: names, used and total memory."""
+"""Overview that `amd-smi` prints without arguments: names, used and total memory.
+
+A card that is divided (`CPX`, `DPX`, …) is listed once for each of its parts, which are devices of their own:
+slower than the product, and with a share of its memory.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,14 @@ from collections.abc import Iterator
 
 from engine.inventory.products import Hardware
 from engine.inventory.reader import Priority, TextReader
-from engine.inventory.readers.amd.common import CUT_OFF, KIND, SOURCES
-from engine.inventory.seen import Lines, Seen
+from engine.inventory.readers.amd.common import CUT_OFF, KIND, SOURCES, note_part, share_memory
+from engine.inventory.seen import Lines, Seen, SeenDevice
 
 _TITLE = "| AMD-SMI "
 _NAMED = re.compile(
-    r"\|\s*[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]\s+(?P<name>\S[^|]*?)\s*\|"
+    r"\|\s*(?P<card>[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2})\.[0-9A-Fa-f]\s+(?P<name>\S[^|]*?)\s*\|"
 )
+_MODE = re.compile(r"\b(?P<mode>[A-Z]PX)/NPS\d\b")
 _NUMBERED = re.compile(r"\|\s*(?P<number>\d{1,5})\s.*\|.*?(?P<used>\d{1,9})/(?P<total>\d{1,9}) MB\s*\|")
 
 
@@ -28,6 +33,7 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
     if start is None:
         return
     seen = Seen(KIND)
+    parts: dict[str, list[SeenDevice]] = {}
     for line in range(start + 1, len(text.lines)):
         named = _NAMED.match(text.lines[line].strip())
         if named is None:
@@ -40,8 +46,13 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
         device.name = named["name"]
         used, total = int(numbered["used"]), int(numbered["total"])
         device.memory_bytes, device.free_bytes = total * 2**20, max(total - used, 0) * 2**20
+        mode = _MODE.search(second)
+        if mode is not None and note_part(device, mode["mode"], seen, hardware):
+            parts.setdefault(named["card"], []).append(device)
     if not seen.devices:
         raise text.fault("amd-smi's overview without a device", start, hint=CUT_OFF)
+    for devices in parts.values():
+        share_memory(devices, hardware)
     yield seen
 
 

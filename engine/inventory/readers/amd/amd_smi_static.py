@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from engine.base.quantities import whole
 from engine.inventory.products import Hardware
 from engine.inventory.reader import Priority, TextReader
-from engine.inventory.readers.amd.common import KIND, SOURCES
+from engine.inventory.readers.amd.common import KIND, SOURCES, note_part
 from engine.inventory.seen import Lines, Seen, SeenDevice
 
 _GPU = re.compile(r"GPU: (?P<number>\d{1,5})\s*\Z")
 _FIELD = re.compile(r"\s+(?P<name>[A-Z_]+): (?P<value>.*\S)\s*\Z")
 _SECTION = re.compile(r"\s+(?P<name>[A-Z_]+):\s*\Z")
+PARTITIONS = ("ACCELERATOR_PARTITION", "COMPUTE_PARTITION")
 _MB = re.compile(r"(\d{1,9}) MB\Z")
 """The tool's library calls 2^20 bytes a MB."""
 
@@ -23,6 +24,7 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
     seen = Seen(KIND)
     device: SeenDevice | None = None
     section = ""
+    modes: dict[int, str] = {}
     for line, content in enumerate(text.narrow().lines):
         if match := _GPU.match(content):
             device = seen.device(int(match["number"]), line + 1)
@@ -30,11 +32,16 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
             section = match["name"]
         elif device is not None and (match := _FIELD.match(content)):
             _describe(device, section, match["name"], match["value"])
+            if match["name"] in PARTITIONS:
+                modes[device.number] = match["value"]
         elif content.strip() and not content.startswith(" "):
             device = None
     seen.devices = {
         number: entry for number, entry in seen.devices.items() if entry.name or entry.memory_bytes
     }
+    for number, mode in modes.items():
+        if number in seen.devices:
+            note_part(seen.devices[number], mode, seen, hardware)
     if seen.devices:
         yield seen
 

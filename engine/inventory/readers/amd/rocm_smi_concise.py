@@ -10,13 +10,14 @@ from collections.abc import Iterator
 
 from engine.inventory.products import Hardware
 from engine.inventory.reader import Priority, TextReader
-from engine.inventory.readers.amd.common import KIND, SOURCES, product_of_id
+from engine.inventory.readers.amd.common import KIND, PARTS, SOURCES, note_part, product_of_id
 from engine.inventory.seen import Lines, Seen
 
 _TITLE = re.compile(r"=+ Concise Info =+")
 _ROW = re.compile(
     r"(?P<number>\d{1,5})\s+\d+\s+(?P<id>0x[0-9a-fA-F]{1,4}),\s+\d+\s.*?(?P<used>\d{1,3})%\s+\S+\s*\Z"
 )
+_MODE = re.compile(r"\bNPS\d, *(?P<mode>[A-Z]PX)\b")
 _OLD = re.compile(r"(?P<number>\d{1,5})\s+(?:\S+°?[Cc]|N/A)\s.*\d+%")
 _MODEL = re.compile(
     r"(?P<number>\d{1,5})\s+\[0x[0-9a-fA-F]{1,4} : 0x[0-9a-fA-F]{1,4}\]\s.*?(?P<used>\d{1,3})%\s+\S+\s*\Z"
@@ -55,6 +56,13 @@ def _add(seen: Seen, content: str, below: str, line: int, hardware: Hardware) ->
     device.name, device.memory_bytes = product_of_id(match["id"], hardware)
     if device.name is None:
         device.name = f"AMD device {match['id'].lower()}"
+    mode = _MODE.search(content)
+    if mode is not None and note_part(device, mode["mode"], seen, hardware):
+        # The tool prints the memory of the whole card for each of its parts.
+        parts = PARTS.get(mode["mode"])
+        whole_memory = product_of_id(match["id"], hardware)[1]
+        device.memory_bytes = None if parts is None or whole_memory is None else whole_memory // parts
+        return
     if device.memory_bytes is not None and match["used"] != "0":
         device.free_bytes = device.memory_bytes * (100 - min(int(match["used"]), 100)) // 100
     if device.memory_bytes is None:

@@ -9,8 +9,8 @@ from engine.base.quantities import whole
 from engine.inventory.decoded import mapping
 from engine.inventory.products import Hardware
 from engine.inventory.reader import JsonReader
-from engine.inventory.readers.amd.common import KIND, SOURCES
-from engine.inventory.readers.amd.rocm_smi_products import NAMES, TOTAL, USED
+from engine.inventory.readers.amd.common import KIND, SOURCES, reported_name
+from engine.inventory.readers.amd.rocm_smi_products import IDS, NAMES, TOTAL, USED
 from engine.inventory.seen import Seen
 
 
@@ -27,7 +27,9 @@ def read(value: Json, hardware: Hardware) -> Seen:
         if match is None or not isinstance(card, dict):
             continue
         device = seen.device(int(match[1]), 1)
-        device.name = next((str(card[key]) for key in NAMES if card.get(key) not in (None, "N/A", "")), None)
+        device.name = reported_name(
+            [card.get(key) for key in NAMES], [card.get(key) for key in IDS], hardware
+        )
         device.memory_bytes, used_bytes = whole(card.get(TOTAL)), whole(card.get(USED))
         if device.memory_bytes is not None and used_bytes is not None:
             device.free_bytes = max(device.memory_bytes - used_bytes, 0)

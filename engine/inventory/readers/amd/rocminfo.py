@@ -11,7 +11,7 @@ from engine.inventory.readers.amd.common import KIND, SOURCES
 from engine.inventory.seen import Lines, Seen, SeenDevice
 
 _AGENT = re.compile(r"Agent \d{1,4}\s*\Z")
-_FIELD = re.compile(r"\s+(?P<name>Marketing Name|Device Type|Segment|Size|Uuid):\s+(?P<value>\S.*?)\s*\Z")
+_FIELD = re.compile(r"\s*(?P<name>Marketing Name|Device Type|Segment|Size|Uuid):\s+(?P<value>\S.*?)\s*\Z")
 _SIZE = re.compile(r"(?P<kib>\d{1,12})\(0x[0-9a-f]+\) KB")
 
 
@@ -22,11 +22,13 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
     lines: list[int] = []
     for line, content in enumerate(text.narrow().lines):
         field = _FIELD.match(content)
-        if _AGENT.match(content):
+        # The heading of an agent may be cut out: each agent has one marketing name.
+        named = field is not None and field["name"] == "Marketing Name"
+        if _AGENT.match(content) or (named and (not agents or "Marketing Name" in agents[-1])):
             agents.append({})
             sizes.append(0)
             lines.append(line + 1)
-        elif field is not None and agents:
+        if field is not None and agents:
             name, value = field["name"], field["value"]
             agents[-1][name] = value
             size = _SIZE.match(value) if name == "Size" else None
@@ -45,7 +47,7 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
 READER = TextReader(
     name="rocminfo",
     sources=SOURCES,
-    sign=re.compile(r"^[ \t]+Marketing Name:", re.MULTILINE),
+    sign=re.compile(r"^[ \t]*Marketing Name:", re.MULTILINE),
     read=read,
     priority=Priority.REPORT,
     hint="rocminfo lists no GPU; rocm-smi --showproductname --showmeminfo vram",

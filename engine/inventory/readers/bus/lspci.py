@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from engine.inventory.products import Hardware
 from engine.inventory.reader import Excuse, Priority, TextReader, Use
-from engine.inventory.seen import Lines, Seen
+from engine.inventory.seen import Lines, Seen, SeenDevice
 
 _CLASSES = r"(?:3D controller|VGA compatible controller|Display controller|Processing accelerators)"
 _DEVICE = re.compile(
@@ -23,6 +23,9 @@ _BRACKETS = re.compile(
     r"\[(?P<name>[^\[\]]*[A-Za-z][^\[\]]*)\](?: \[[0-9a-f]{4}:[0-9a-f]{4}\])?"
     r"(?: \(rev [0-9a-f]+\))?(?: \(prog-if [^()]*\))?\s*\Z"
 )
+_MOBILE = re.compile(r"(?: Max-Q)?(?: / )?(?<![\w-])Mobile(?: / Max-Q)?\Z")
+"""What the list of PCI ids calls a laptop's GPU, which its driver calls `Laptop GPU`."""
+_PASSED = re.compile(r"\s+Kernel driver in use: (?:vfio-pci|pci-stub|xen-pciback)\b")
 _DISCRETE = re.compile(r"Radeon (?:RX|PRO|AI)|Instinct|\bMI\d")
 _KINDS = {"NVIDIA": "CudaGpu", "Advanced Micro Devices": "RocmGpu", "Habana": "Gaudi"}
 
@@ -30,16 +33,26 @@ _KINDS = {"NVIDIA": "CudaGpu", "Advanced Micro Devices": "RocmGpu", "Habana": "G
 def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
     """Yield the accelerators of each kind, numbered in the order of the bus."""
     parts: dict[str, Seen] = {}
+    seen, device = Seen(None), SeenDevice(0)
+    described = False
     for line, content in enumerate(text.narrow().lines):
         match = _DEVICE.match(content)
         if match is None:
+            if described and _PASSED.match(content):
+                device.available = False
+                seen.notes.append(
+                    f"device {device.number} is passed to a virtual machine; it is not available"
+                )
+            described = described and not content[:1].strip()
             continue
+        described = False
         kind, name = _identify(match["text"], hardware)
         if kind is None:
             continue
         seen = parts.setdefault(kind, Seen(kind))
         device = seen.device(len(seen.devices), line + 1)
         device.name = name
+        described = True
     yield from parts.values()
 
 
@@ -50,7 +63,7 @@ def _identify(text: str, hardware: Hardware) -> tuple[str | None, str | None]:
     if row is not None:
         return row["kind"], row["product"] or row["words"]
     maker = next((kind for word, kind in _KINDS.items() if word in text), None)
-    name = None if brackets is None else brackets["name"]
+    name = None if brackets is None else _MOBILE.sub(" Laptop GPU", brackets["name"])
     product = hardware.product(name)
     if product is not None:
         return product["kind"], name

@@ -36,6 +36,7 @@ _PRODUCTS = (
 _WORDS = ("cloud.google.com/gke-accelerator", *_INSTANCES)
 """Labels with a cloud's word for a device or a machine: entries of catalog instances."""
 _MEMORY, _COUNT = "nvidia.com/gpu.memory", "nvidia.com/gpu.count"
+_COUNTED = ".count"
 """Memory in MiB, and number of devices, of NVIDIA's operator."""
 _VRAM = ("amd.com/gpu.vram", "beta.amd.com/gpu.vram")
 _REPLICAS = "nvidia.com/gpu.replicas"
@@ -60,6 +61,11 @@ class _Node:
     annotations: JsonObject
     allocatable: JsonObject
     available: bool
+
+    @property
+    def title(self) -> str:
+        """The node in a message."""
+        return "the node" if self.name is None else f"node {self.name}"
 
 
 def takes(value: Json) -> bool:
@@ -101,10 +107,17 @@ def _node(node: JsonObject, notes: list[str]) -> _Node:
     available = spec.get("unschedulable") is not True and _is_ready(status)
     if not available:
         why = "not ready" if spec.get("unschedulable") is not True else "cordoned"
-        notes.append(f"node {node_name} is {why}; its devices are not available")
+        notes.append(f"node {node_name or '(unnamed)'} is {why}; its devices are not available")
     allocatable = mapping(status.get("allocatable")) or mapping(status.get("capacity"))
     labels, annotations = mapping(metadata.get("labels")), mapping(metadata.get("annotations"))
+    allocatable = allocatable or _labelled_parts(labels)
     return _Node(node_name, labels, annotations, allocatable, available)
+
+
+def _labelled_parts(labels: JsonObject) -> JsonObject:
+    """Return the partitions that a node's labels count, for nodes of which only labels are known."""
+    counts = {name.removesuffix(_COUNTED): count for name, count in labels.items() if name.endswith(_COUNTED)}
+    return {name: count for name, count in counts.items() if _PARTS.match(name) and whole(count)}
 
 
 def _with_one_partition(devices: list[Device], notes: list[str]) -> list[Device]:
@@ -151,7 +164,7 @@ def _devices(node: _Node, hardware: Hardware, before: list[Device], notes: list[
         product, row = part["whole"], hardware.product(part["whole"])
     shared = max(whole(node.labels.get(_REPLICAS)) or 1, 1)
     if shared > 1:
-        notes.append(f"node {node.name} offers each device to {shared} pods; it is counted once")
+        notes.append(f"{node.title} offers each device to {shared} pods; it is counted once")
     memory = _memory(node, product, row, notes)
     taken = list(before)
     for kind, (resource, count) in _counts(node, hardware, notes).items():
@@ -164,12 +177,12 @@ def _devices(node: _Node, hardware: Hardware, before: list[Device], notes: list[
                 yield taken[-1]
             continue
         if resource.startswith(_NVIDIA) and label is not None and part is None and 0 < label < present:
-            notes.append(f"node {node.name} has {label} devices and offers {count}; each is counted once")
+            notes.append(f"{node.title} has {label} devices and offers {count}; each is counted once")
             present = label
         _require_count(node, kind, resource, present, hardware, shares=part is not None)
         _require_product(node, kind, resource, present, row if fits else None, hardware)
         if not fits or row is None:
-            notes.append(f"no label of node {node.name} names the product of {resource}")
+            notes.append(f"no label of {node.title} names the product of {resource}")
         cores = _cores(node, present)
         for _ in range(present):
             device = _device(
@@ -229,9 +242,7 @@ def _memory(node: _Node, product: str | None, row: Row | None, notes: list[str])
         try:
             size = parse_bytes(label if label.endswith("i") else f"{label}i")
         except ValueError:
-            raise RequestError(
-                f"node {node.name}: amd.com/gpu.vram is {label[:40]!r}, expected a size"
-            ) from None
+            raise RequestError(f"{node.title}: amd.com/gpu.vram is {label[:40]!r}, expected a size") from None
         return size if known is None else min(size, known)
     if known is not None:
         notes.append(f"memory of '{product}' taken from catalog products")
@@ -252,8 +263,12 @@ def _counts(node: _Node, hardware: Hardware, notes: list[str]) -> dict[str, tupl
     parts = any(_PARTS.match(str(resource)) for resource in node.allocatable)
     if label and not parts and _NVIDIA not in node.allocatable and not counts:
         if label > _MOST:
-            raise RequestError(f"node {node.name}: {_COUNT} is {label}, more than {_MOST} devices")
-        notes.append(f"node {node.name} allocates no {_NVIDIA}; its label counts {label}, as with DRA")
+            raise RequestError(f"{node.title}: {_COUNT} is {label}, more than {_MOST} devices")
+        notes.append(
+            f"{node.title} allocates no {_NVIDIA}; its label counts {label}, as with DRA"
+            if node.allocatable
+            else f"the text does not state what {node.title} allocates; its label counts {label}"
+        )
         counts[_resources(hardware)[_NVIDIA]] = (_NVIDIA, label)
     return counts
 
@@ -261,7 +276,7 @@ def _counts(node: _Node, hardware: Hardware, notes: list[str]) -> dict[str, tupl
 def _count(node: _Node, resource: str, amount: Json) -> int:
     count = whole(amount)
     if count is None or count > _MOST:
-        raise RequestError(f"node {node.name}: {resource} is {str(amount)[:40]!r}, expected a count")
+        raise RequestError(f"{node.title}: {resource} is {str(amount)[:40]!r}, expected a count")
     return count
 
 
@@ -276,7 +291,7 @@ def _require_count(
     most = hardware.launch.rows[kind].get("most_per_node")
     if most is not None and count > most and not shares:
         raise RequestError(
-            f"node {node.name} offers {count} {resource}; nodes have at most {most}, so these are shares of "
+            f"{node.title} offers {count} {resource}; nodes have at most {most}, so these are shares of "
             "devices (HAMi, time slicing)",
             hint="paste nvidia-smi -L of the node, or describe it in words: 8xH100-SXM",
         )
@@ -294,7 +309,7 @@ def _require_product(
     if row is None and any(hardware.products.rows[entry]["version_field"] for entry in products):
         words = ", ".join(f"{count}x{entry}" for entry in products)
         raise RequestError(
-            f"node {node.name} offers {count} {resource}, but no label names the product",
+            f"{node.title} offers {count} {resource}, but no label names the product",
             hint=f"describe it in words: {words}",
         )
 

@@ -6,12 +6,12 @@ Labels, allocatable resources, conditions and cordons mean what they mean in `ku
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from engine.base.jsontypes import JsonObject
 from engine.inventory.inventory import Imported
 from engine.inventory.products import Hardware
-from engine.inventory.reader import Priority, TextReader
+from engine.inventory.reader import Excuse, Priority, TextReader
 from engine.inventory.readers.documents import kubernetes
 from engine.inventory.seen import Lines
 
@@ -20,10 +20,20 @@ _DOMAINS = (
     r"|(?:beta|node)\.kubernetes\.io|aws\.amazon\.com|hami\.io|metax-tech\.com)"
 )
 _LABEL = re.compile(rf"(?:Labels:|Annotations:)?\s*(?P<name>{_DOMAINS}/[\w.+-]+)=(?P<value>\S*)\s*\Z")
-_RESOURCE = re.compile(rf"\s+(?P<name>{_DOMAINS}/[\w.-]+): +(?P<count>\d{{1,9}})\s*\Z")
+_WRITTEN = re.compile(
+    rf"\s*\"?(?P<name>{_DOMAINS}/(?:(?:gpu|mig|cuda)\.(?!shared\b)[\w.-]+|mig-\d+g\.\d+gb[\w+]*\.[a-z][\w.-]*"
+    r"|gke-[\w-]+|instance-type))\"?: +"
+    r"\"?(?P<value>[^\s\",]+)\"?,?\s*\Z"
+)
+"""A label as YAML or JSON writes it, in part of a document."""
+_RESOURCE = re.compile(rf"\s*\"?(?P<name>{_DOMAINS}/[\w.-]+)\"?: +\"?(?P<count>\d{{1,9}})\"?,?\s*\Z")
+_WORKLOAD = re.compile(
+    r"^[ \t]*\"?(?:nodeSelector|limits|requests|containers|matchExpressions)\"?:", re.MULTILINE
+)
+"""Fields of what asks for devices, which its text does not describe."""
 _NAME = re.compile(r"Name: +(?P<name>\S+)\s*\Z")
 _SECTION = re.compile(r"(?P<name>[A-Z][\w ]*):(?P<rest>.*)\Z")
-_READY = re.compile(r"\s+Ready +(?P<status>True|False|Unknown)\b")
+_READY = re.compile(r"\s*Ready +(?P<status>True|False|Unknown)\b")
 
 
 def read(text: Lines, hardware: Hardware) -> Iterator[Imported]:
@@ -34,8 +44,11 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Imported]:
     """
     nodes: list[_Node] = []
     section = ""
-    for content in text.narrow().lines:
+    if _WORKLOAD.search("\n".join(text.lines)):
+        return
+    for content in _dedented(text.narrow().lines):
         name, label, resource = (pattern.match(content) for pattern in (_NAME, _LABEL, _RESOURCE))
+        label = label or _WRITTEN.match(content)
         if name is not None:
             nodes.append(_Node(name["name"]))
         elif label is not None:
@@ -57,6 +70,12 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Imported]:
     if nodes:
         document: JsonObject = {"kind": "List", "items": [node.to_document() for node in nodes]}
         yield kubernetes.read(document, hardware)
+
+
+def _dedented(lines: Sequence[str]) -> list[str]:
+    """Return lines without the indentation that all of them have."""
+    indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    return [line[indent:] for line in lines]
 
 
 class _Node:
@@ -92,12 +111,16 @@ READER = TextReader(
     sources=("kubectl-describe",),
     sign=re.compile(
         r"^Name: .*\nRoles: |^[ \t]*(?:Labels:[ \t]*)?"
-        r"(?:nvidia\.com/gpu\.(?:product|count|memory)|amd\.com/gpu[\w.-]*|gpu\.intel\.com/product)=",
+        r"(?:nvidia\.com/gpu\.(?:product|count|memory)|amd\.com/gpu[\w.-]*|gpu\.intel\.com/product)="
+        r"|^[ \t]*\"?nvidia\.com/gpu\.(?:product|count|memory)\"?: ",
         re.MULTILINE,
     ),
     read=read,
     priority=Priority.TABLE,
     hint="kubectl get nodes -o json",
+    excuses=(
+        Excuse(_WORKLOAD, "this describes what asks for devices, not a machine", "kubectl get nodes -o json"),
+    ),
     example="""\
 Name:               gpu-node-03
 Roles:              worker

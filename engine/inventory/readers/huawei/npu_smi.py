@@ -19,6 +19,8 @@ _CHIP = re.compile(
     r"\|\s*(?P<chip>\d{1,5})\s*(?P<device>\d{1,5})?\s*\|\s*(?P<address>[0-9A-Fa-f]{4}:[0-9A-Fa-f:.]+|NA)\s*\|(?P<rest>.*)\|"
 )
 _USAGE = re.compile(r"(\d{1,9})\s*/\s*(\d{1,9})")
+_UNMARKED = "Ascend910"
+"""Name that drivers print for the chips of Atlas A3 cards, which have a number of their own (Phy-ID)."""
 _USABLE = {"OK", "Warning", "Alarm"}
 _CUT_OFF = "the output is cut off; paste all of npu-smi info"
 
@@ -58,10 +60,14 @@ def _table(text: Lines, start: int, end: int, hardware: Hardware) -> Seen:
         device = seen.device(number, line + 1)
         known = hardware.product(card["name"]) is not None
         device.name = card["name"] if known else f"Ascend {card['name']}"
+        if chip["device"] and card["name"] == _UNMARKED:
+            device.name = f"{_UNMARKED} A3"
         usages = [(int(used), int(total)) for used, total in _USAGE.findall(chip["rest"]) if int(total)]
         if usages:
             used, total = usages[-1]
             device.memory_bytes, device.free_bytes = total * 2**20, max(total - used, 0) * 2**20
+        if card["health"] in _USABLE - {"OK"}:
+            seen.notes.append(f"NPU {number} reports {card['health']}; check its health before using it")
         if card["health"] not in _USABLE:
             device.available = False
             seen.notes.append(f"NPU {number} is {card['health']}; it is not available")

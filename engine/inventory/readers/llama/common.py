@@ -25,6 +25,13 @@ CUDA_ORDERED = frozenset({"CUDA"})
 
 _DRIVER = re.compile(r"\s*\((?:RADV|NVK|ANV|llvmpipe|NVIDIA|AMD proprietary|Intel open-source)\b[^()]*\)\Z")
 
+_SOFTWARE = re.compile(r"llvmpipe|lavapipe|SwiftShader|Microsoft Basic Render", re.IGNORECASE)
+
+
+def is_software(name: str) -> bool:
+    """Test for a renderer that runs on the CPU, which Vulkan lists like a device."""
+    return _SOFTWARE.search(name) is not None
+
 
 def without_driver(name: str) -> str:
     """Return a name without the driver that Vulkan appends: `AMD Radeon RX 7900 XTX (RADV NAVI31)`."""

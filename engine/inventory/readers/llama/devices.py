@@ -14,6 +14,7 @@ from engine.inventory.readers.llama.common import (
     METAL,
     PORTABLE,
     SOURCES,
+    is_software,
     without_driver,
 )
 from engine.inventory.seen import Lines, Seen
@@ -39,7 +40,7 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
         if _REMOTE.match(content) and not notes:
             notes.append("devices of other machines (RPC) are left out; join the machines instead")
         match = _LISTED.match(content) or _USING.match(content)
-        if match is None:
+        if match is None or is_software(match["name"]):
             continue
         backend = match["backend"]
         seen = parts.setdefault(

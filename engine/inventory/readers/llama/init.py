@@ -17,6 +17,7 @@ from engine.inventory.readers.llama.common import (
     KINDS,
     PORTABLE,
     SOURCES,
+    is_software,
     without_driver,
 )
 from engine.inventory.seen import Lines, Seen, SeenDevice
@@ -25,9 +26,11 @@ _HEADING = re.compile(
     r"(?:ggml_cuda_init|ggml_init_cublas): found (?P<count>\d{1,4}) (?P<backend>CUDA|ROCm|MUSA) devices?"
 )
 _DEVICE = re.compile(r"\s*Device (?P<number>\d{1,4}): (?P<rest>\S.*?)\s*\Z")
-_NAME = re.compile(r"(?P<name>.*?)(?:, (?:compute capability|gfx)\b.*|, VMM: .*)?\Z")
+_NAME = re.compile(r"(?P<name>.*?)(?:, (?:compute capability\b|gfx\w).*|, VMM: .*)?\Z")
 _VRAM = re.compile(r"VRAM: (\d{1,9}) MiB")
-_VULKAN = re.compile(r"ggml_vulkan: (?P<number>\d{1,4}) = (?P<name>.*?) \([^()]*\) \| ")
+_VULKAN = re.compile(
+    r"(?:ggml_vulkan: (?P<number>\d{1,4}) = |\s*Vulkan(?P<older>\d{1,4}): )(?P<name>.*?) \([^()]*\) \| uma: "
+)
 _METAL = re.compile(
     r"ggml_metal_init: found device: (?P<name>Apple \S.*?)\s*\Z"
     r"|ggml_metal_(?:device_)?init: GPU name: +(?:MTL\d+ \()?(?P<gpu>Apple [^()]+?)\)?\.?\s*\Z"
@@ -78,8 +81,9 @@ def _vulkan(text: Lines) -> Seen:
     seen = Seen(KINDS[PORTABLE], origin="llama.cpp Vulkan", portable=True)
     for line, content in enumerate(text.lines):
         match = _VULKAN.search(content)
-        if match is not None:
-            seen.device(int(match["number"]), line + 1).name = without_driver(match["name"])
+        if match is not None and not is_software(match["name"]):
+            number = int(match["number"] or match["older"])
+            seen.device(number, line + 1).name = without_driver(match["name"])
     return seen
 
 
@@ -119,7 +123,8 @@ READER = TextReader(
     name="llama.cpp start-up log",
     sources=SOURCES,
     sign=re.compile(
-        r"(?:ggml_cuda_init|ggml_init_cublas): found \d|ggml_vulkan: \d+ = |ggml_metal_(?:device_)?init: "
+        r"(?:ggml_cuda_init|ggml_init_cublas): found \d|ggml_vulkan: \d+ = |Vulkan\d+: .* \| uma: "
+        r"|ggml_metal_(?:device_)?init: "
         r"|\[(?:level_zero|opencl):gpu:\d+\]\|"
     ),
     read=read,

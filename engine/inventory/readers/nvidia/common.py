@@ -8,7 +8,16 @@ from engine.inventory.seen import Lines
 KIND = "CudaGpu"
 SOURCES = ("nvidia-smi",)
 CUT_OFF = "the output is cut off; paste all of it"
-UNKNOWN = {"", "n/a", "[n/a]", "[not supported]", "not supported", "unknown error", "[unknown error]"}
+UNKNOWN = {
+    "",
+    "n/a",
+    "[n/a]",
+    "[not supported]",
+    "not supported",
+    "unknown error",
+    "[unknown error]",
+    "[insufficient permissions]",
+}
 """Cells that mean: the driver does not report it."""
 
 

@@ -1,7 +1,8 @@
 """List of `nvidia-smi -L`, with MIG partitions, and reports that list devices the same way.
 
-PyTorch's and vLLM's collect_env print the list below "GPU models and configuration"; people write lists like
-`GPU 0: name | 24564 MiB`. Lines that name no product (`GPU 0: 1234 MiB used`) are none of this list.
+PyTorch's and vLLM's collect_env print the list below "GPU models and configuration"; SGLang's check_env and
+OpenMMLab's put equal devices on one line, `GPU 0,1: name`; people write lists like `GPU 0: name | 24564 MiB`.
+Lines that name no product (`GPU 0: 1234 MiB used`) are none of this list.
 """
 
 from __future__ import annotations
@@ -15,10 +16,20 @@ from engine.inventory.reader import Priority, TextReader, Use
 from engine.inventory.readers.nvidia.common import KIND, SOURCES
 from engine.inventory.seen import Lines, Seen, SeenDevice
 
-_LISTED = re.compile(r"[-*\s]*GPU (?P<number>\d{1,5}):\**\s*(?P<rest>\S.*)\Z")
+_NUMBERS = r"\d{1,5}(?:, ?\d{1,5}|-\d{1,5})*"
+_LISTED = re.compile(rf"[-*\s]*GPU ?#?(?P<numbers>{_NUMBERS}):\**\s*(?P<rest>\S.*)\Z")
+_MOST_IN_RANGE = 1_024
+_KINDS = {"Intel": "IntelOneApi", "AMD ": "RocmGpu", "Radeon": "RocmGpu", "GeForce": KIND}
+"""Kinds of devices by a word of their names, for products that the catalog lacks."""
+_LOST = re.compile(
+    r"Unable to determine the device handle for gpu *(?P<address>[0-9A-Fa-f:.]+\d)", re.IGNORECASE
+)
 _UUID = re.compile(r"\(UUID: (?P<uuid>[\w-]+)\)?")
 _REPORTED, _DRIVER = "GPU models and configuration", "Nvidia driver version"
 _PART = re.compile(r"\s*MIG (?P<profile>\S+)\s+Device\s+\d+:\s*(?:\(UUID: (?P<uuid>[\w/-]+)\)?)?")
+_BETWEEN = re.compile(r"[|,;]|\((?!R\)|TM\)|Pascal\))")
+"""Marks between what a line says of a device; `(TM)` is part of a name."""
+_UNMATCHED = re.compile(r"(?<=^)([^()]*)\)\Z")
 _BRAND = re.compile(
     r"(?:NVIDIA|AMD|Intel|Tesla|Quadro|GeForce|Radeon|GRID|RTX|GTX|TITAN|Instinct)\b", re.IGNORECASE
 )
@@ -40,30 +51,42 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
             if part is not None and number in seen.devices:
                 _add_partition(seen, number, part, hardware, line)
             continue
-        device = _device(match, hardware, line)
-        if device is None:
-            continue
-        number = device.number
-        if number in seen.devices and device.uuid != seen.devices[number].uuid:
-            yield seen
-            seen = Seen(None)
-        seen.devices.setdefault(number, device)
-        if "NVIDIA" in (device.name or "") or device.uuid is not None:
-            seen.kind = KIND
+        rest = match["rest"]
+        for number in _numbers(match["numbers"]):
+            device = _device(number, rest, hardware, line)
+            if device is None:
+                break
+            if number in seen.devices and device.uuid != seen.devices[number].uuid:
+                yield seen
+                seen = Seen(None)
+            seen.devices.setdefault(number, device)
+            if "NVIDIA" in (device.name or "") or device.uuid is not None:
+                seen.kind = KIND
+            seen.kind = seen.kind or next((kind for word, kind in _KINDS.items() if word in rest), None)
     if seen.devices:
+        for content in text.narrow().lines:
+            lost = _LOST.search(content)
+            if lost is not None:
+                seen.notes.append(f"nvidia-smi lost the GPU at {lost['address']}, which may be one of these")
         yield seen
 
 
-def _device(match: re.Match[str], hardware: Hardware, line: int) -> SeenDevice | None:
+def _numbers(text: str) -> Iterator[int]:
+    """Yield the numbers of devices in `0`, `0,1,2` or `0-7`."""
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        yield from range(int(first), min(int(last or first), int(first) + _MOST_IN_RANGE) + 1)
+
+
+def _device(number: int, rest: str, hardware: Hardware, line: int) -> SeenDevice | None:
     """Return the device of a line; None if the line names no product."""
-    rest, uuid = match["rest"], _UUID.search(match["rest"])
-    pieces = [
-        piece.strip(" *)") for piece in re.split(r"[|,;(]", rest if uuid is None else rest[: uuid.start()])
-    ]
+    uuid = _UUID.search(rest)
+    listed = rest if uuid is None else rest[: uuid.start()]
+    pieces = [_UNMATCHED.sub(r"\1", piece.strip(" *")) for piece in _BETWEEN.split(listed)]
     name = pieces[0]
     if uuid is None and not _BRAND.match(name) and hardware.product(name) is None:
         return None
-    device = SeenDevice(int(match["number"]), name=name, line=line + 1)
+    device = SeenDevice(number, name=name, line=line + 1)
     device.uuid = None if uuid is None else uuid["uuid"]
     sizes: dict[str, int] = {}
     for piece in pieces[1:]:
@@ -91,14 +114,17 @@ def _listed_lines(text: Lines) -> Iterator[tuple[int, str]]:
         if not heading:
             yield line, content
             continue
-        for listed in re.split(r"(?=\bGPU \d{1,5}: )", rest.partition(_DRIVER)[0]):
+        for listed in re.split(r"(?=\bGPU \d{1,5}(?:,\d{1,5})*: )", rest.partition(_DRIVER)[0]):
             yield line, listed.strip()
 
 
 READER = TextReader(
     name="nvidia-smi -L",
     sources=(*SOURCES, "collect-env"),
-    sign=re.compile(r"GPU \d+:.*(?:UUID|NVIDIA|AMD|Tesla|Radeon|MiB)|GPU models and configuration"),
+    sign=re.compile(
+        rf"GPU ?#?{_NUMBERS}:.*(?:UUID|NVIDIA|AMD|Tesla|Radeon|Intel|GeForce|[RG]TX|MiB)"
+        r"|GPU models and configuration"
+    ),
     read=read,
     priority=Priority.LIST,
     hint="the list has names only; add nvidia-smi --query-gpu=index,name,memory.total --format=csv",

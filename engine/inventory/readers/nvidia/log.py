@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from engine.inventory.products import Hardware
 from engine.inventory.reader import Priority, TextReader
 from engine.inventory.readers.nvidia.common import CUT_OFF, KIND, SOURCES, UNKNOWN, size
-from engine.inventory.seen import Lines, Seen
+from engine.inventory.seen import Lines, Seen, SeenDevice
 
 _TITLE = re.compile(r"=+NVSMI LOG=+")
 _ADDRESS = re.compile(r"GPU [0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]\s*\Z")
 _FIELD = re.compile(r"(?P<name>[^:]*\S)\s*: (?P<value>.*\S)\s*\Z")
+_PART = "MIG Device"
+_INSTANCES = {"GPU Instance ID": "GI", "Compute Instance ID": "CI"}
 _SIZES = {"Total": "memory_bytes", "Free": "free_bytes"}
 
 
@@ -31,9 +33,16 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
 def _log(text: Lines, start: int) -> Seen:
     seen = Seen(KIND)
     driver = section = ""
-    device = None
+    device = part = None
+    part_indent = 0
     for number in range(start + 1, len(text.lines)):
         line = text.lines[number].strip()
+        indent = len(text.lines[number]) - len(text.lines[number].lstrip())
+        if line == _PART and device is not None:
+            part, part_indent = SeenDevice(device.number, line=number + 1), indent
+            seen.partitions.append(part)
+        elif line and indent <= part_indent:
+            part = None
         field = _FIELD.match(line)
         if _TITLE.search(line):
             break
@@ -46,6 +55,8 @@ def _log(text: Lines, start: int) -> Seen:
             continue
         elif field["name"] == "Driver Version":
             driver = field["value"]
+        elif part is not None:
+            _describe_part(part, section, field, text, number)
         elif device is not None and field["name"] == "Product Name":
             device.name = field["value"]
         elif device is not None and field["name"] == "GPU UUID":
@@ -57,6 +68,14 @@ def _log(text: Lines, start: int) -> Seen:
     if not seen.devices:
         raise text.fault("the log has no device", start, hint=CUT_OFF)
     return seen
+
+
+def _describe_part(part: SeenDevice, section: str, field: re.Match[str], text: Lines, number: int) -> None:
+    name, value = field["name"], field["value"]
+    if name in _INSTANCES:
+        part.partition = f"{part.partition} {_INSTANCES[name]} {value}".removeprefix("None ")
+    elif section == "FB Memory Usage" and name in _SIZES:
+        setattr(part, _SIZES[name], size(text, number, value, ""))
 
 
 READER = TextReader(

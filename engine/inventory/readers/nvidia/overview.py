@@ -31,8 +31,14 @@ _PART = re.compile(
 )
 _OTHERS = re.compile(r"\bNVITOP \d|\b(?!NVIDIA)[A-Z]{2,8}-SMI\b|\bCNMON\b")
 """Titles of tools that print rows of the same form."""
+_HANDLE = re.compile(
+    r"Unable to determine the device handle for gpu *(?P<address>[0-9a-f:]+\.\d)", re.IGNORECASE
+)
 _LOST = {"ERR!", "Unknown Error"}
 _FAILED = re.compile(r"ERR!|GPU is lost|GPU requires reset|Unknown Error")
+_UNREPORTED = re.compile(r"Not Supported|N/A *\||N/A */ *N/A|Unknown|Insufficient", re.IGNORECASE)
+"""Cells of a device of which the driver does not report the memory."""
+_PROHIBITED = re.compile(r"\bProhibited *\|")
 _BORDER = re.compile(r"[\s|+=-]*\Z")
 
 
@@ -50,8 +56,14 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
     if first is not None and (not starts or first < starts[0]):
         starts.insert(0, first - 1)
     ends = [*starts, len(text.lines)][1:]
+    lost = [match["address"].casefold() for line in text.lines if (match := _HANDLE.search(line))]
     for start, end in zip(starts, ends, strict=True):
-        yield _overview(text, start, end)
+        seen = _overview(text, start, end)
+        for device in seen.devices.values():
+            if any((device.address or "").casefold().endswith(address) for address in lost):
+                device.available = False
+                seen.notes.append(f"GPU {device.number} does not answer; it is not available")
+        yield seen
 
 
 def _overview(text: Lines, start: int, end: int) -> Seen:
@@ -78,6 +90,9 @@ def _overview(text: Lines, start: int, end: int) -> Seen:
             else:
                 device.name = match["name"]
                 _describe(text, number, end, device, seen)
+    if not seen.devices and any("vGPU ID" in line for line in text.lines[max(start, 0) : end]):
+        hint = "paste the output of nvidia-smi, of the host or of a virtual machine"
+        raise text.fault("nvidia-smi vgpu lists the virtual machines of a host", max(start, 0), hint=hint)
     if not seen.devices:
         raise text.fault("nvidia-smi's overview without a device", max(start, 0), hint=CUT_OFF)
     return seen
@@ -94,9 +109,14 @@ def _describe(text: Lines, number: int, end: int, device: SeenDevice, seen: Seen
     if memory is None and below and _FAILED.search(below[0]):
         device.available = False
         seen.notes.append(f"GPU {device.number} does not answer; it is not available")
+    elif memory is None and not _UNREPORTED.search(" ".join([text.lines[number], *below[:1]])):
+        raise text.fault("a device without its memory", number, hint=CUT_OFF)
     if memory is not None:
         device.memory_bytes = int(memory["total"]) * 2**20
         device.free_bytes = max(int(memory["total"]) - int(memory["used"]), 0) * 2**20
+    if any(_PROHIBITED.search(line) for line in (text.lines[number], *below[:1])):
+        device.available = False
+        seen.notes.append(f"GPU {device.number} is in compute mode Prohibited; it is not available")
     if below[1:] and _MIG.search(below[1]):
         seen.divide(device.number)
 
@@ -139,6 +159,21 @@ READER = TextReader(
             re.compile(r"NVIDIA-SMI has failed|No devices were found|Failed to initialize NVML"),
             "nvidia-smi found no device",
             "check that the driver is loaded; a container needs docker run --gpus all",
+        ),
+        Excuse(
+            re.compile(r"Unable to determine the device handle for GPU\S*"),
+            "nvidia-smi lost a GPU and lists none",
+            "restart the machine, then paste nvidia-smi again",
+        ),
+        Excuse(
+            re.compile(r"could not select device driver \S* with capabilities: \[\[gpu"),
+            "Docker has no driver for GPUs, and the container did not start",
+            "install the NVIDIA Container Toolkit, or paste nvidia-smi of the host",
+        ),
+        Excuse(
+            re.compile(r"\| *(?!NVIDIA-|AMD-|HL-|MX-)[A-Z]{2,8}-SMI\b"),
+            "this table is of another maker's tool, which is not read",
+            "describe the machine in words: 8xH100-SXM",
         ),
     ),
 )

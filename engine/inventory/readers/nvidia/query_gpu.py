@@ -33,6 +33,8 @@ _COLUMNS = {
     "gpu_bus_id": "address",
 }
 _GAUDI = ("HL-", "Gaudi")
+_DELIMITERS = (",", ";", "\t")
+"""Marks between cells: the tool's own, and those of spreadsheets."""
 _LOST = {"[gpu is lost]", "[unknown error]", "err!", "[gpu requires reset]"}
 """Cells of a device that does not answer."""
 _PROMPT = re.compile(r"\[?[\w.-]+@\S+.*[$#%>](?: |\Z)|[$#%>] |PS [A-Z]:")
@@ -66,21 +68,22 @@ def tables_in(text: Lines, kind: str) -> Iterator[Seen]:
         DocumentError: a row is cut off or listed twice, or a size cannot be read; at its line.
     """
     for start, line in enumerate(text.lines):
-        header = [cell.strip() for cell in line.split(",")]
+        delimiter = next((mark for mark in _DELIMITERS if mark in line), ",")
+        header = [cell.strip() for cell in line.split(delimiter)]
         names = [cell.split(" ")[0].strip() for cell in header]
         if len(names) > 1 and {"name", "gpu_name"} & set(names) and all(map(_HEAD.match, header)):
             units = [cell.partition("[")[2].rstrip("] ") for cell in header]
-            yield _table(text, start, names, units, kind)
+            yield _table(text, start, names, units, kind, delimiter)
 
 
-def _table(text: Lines, start: int, names: list[str], units: list[str], kind: str) -> Seen:
+def _table(text: Lines, start: int, names: list[str], units: list[str], kind: str, delimiter: str) -> Seen:
     seen = Seen(kind)
     used: dict[int, int] = {}
     for line in range(start + 1, len(text.lines)):
         content = text.lines[line]
-        if not content.strip() or "," not in content or _PROMPT.match(content):
+        if not content.strip() or delimiter not in content or _PROMPT.match(content):
             break
-        cells = _cells(text, line)
+        cells = _cells(text, line, delimiter)
         if len(cells) != len(names):
             if not _is_row(cells, names):
                 break
@@ -123,9 +126,10 @@ def _is_row(cells: list[str], names: list[str]) -> bool:
     return any(_SIZE.match(cell) for cell in cells)
 
 
-def _cells(text: Lines, line: int) -> list[str]:
+def _cells(text: Lines, line: int, delimiter: str) -> list[str]:
+    rows = csv.reader([text.lines[line]], skipinitialspace=True, delimiter=delimiter)
     try:
-        return [cell.strip() for cell in next(csv.reader([text.lines[line]], skipinitialspace=True))]
+        return [cell.strip() for cell in next(rows)]
     except csv.Error:
         raise text.fault("damaged row", line, hint="paste the tool's output again") from None
 
@@ -135,6 +139,8 @@ _BARE = re.compile(r"\d{4,7}\Z")
 _UUID = re.compile(r"GPU-[\w-]{4,60}\Z")
 _ADDRESS = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]\Z")
 _BRAND = re.compile(r"(?:NVIDIA|Tesla|GeForce|Quadro|GRID|RTX|GTX|TITAN)\b")
+_LABEL = re.compile(r"[-*\s]{0,9}[A-Za-z][\w ()?]{0,40}: +(?=\S)")
+"""What a report puts before the first row: `- Accelerator: NVIDIA L4, 23034 MiB`."""
 _MOST_CELLS = 40
 
 
@@ -160,7 +166,7 @@ def _headless(text: Lines, hardware: Hardware) -> Seen | None:
         if number in seen.devices:
             raise text.fault(f"device {number} is listed twice", line)
         device = seen.device(number, line + 1)
-        device.name, device.memory_bytes = cells[at], max(sizes) * 2**20
+        device.name, device.memory_bytes = _LABEL.sub("", cells[at]), max(sizes) * 2**20
         device.uuid = next((cell for cell in cells if _UUID.match(cell)), None)
         device.address = next((cell for cell in cells if _ADDRESS.match(cell)), None)
         if len(sizes) > 1:
@@ -186,7 +192,7 @@ def _name_at(cells: list[str], hardware: Hardware) -> int | None:
     names = [
         at
         for at, cell in enumerate(cells)
-        if cell and (_BRAND.match(cell) or hardware.product(cell) is not None)
+        if cell and (_BRAND.match(_LABEL.sub("", cell)) or hardware.product(cell) is not None)
     ]
     return names[0] if len(names) == 1 else None
 
@@ -195,7 +201,7 @@ READER = TextReader(
     name="nvidia-smi --query-gpu=… --format=csv",
     sources=SOURCES,
     sign=re.compile(
-        r"^(?:[a-z_.]+(?: \[\w+\])?, )*(?:gpu_)?name(?:, |[ \t]*$)"
+        r"^(?:[a-z_.]+(?: \[\w+\])?(?:, |;|\t))*(?:gpu_)?name(?:, |;|\t|[ \t]*$)"
         r"|^[ \t]*(?:\d{1,5} *, *)?(?:GPU-[\w-]{4,60} *, *)?[A-Za-z][^,\n|]{1,60}"
         r"(?:, *[\d.]{3,12})? *, *\d{3,9}(?: MiB)?(?: *,|[ \t]*$)",
         re.MULTILINE,

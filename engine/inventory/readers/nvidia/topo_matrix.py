@@ -20,6 +20,8 @@ _LINK = re.compile(r"(?P<code>[A-Z]+?)(?P<count>\d+)?\Z")
 _JOINED = re.compile(r"(?:X|NV\d+|PIX|PXB|PHB|NODE|SYS|SOC)+\Z")
 """A cell between a device and a network card, or two cells joined by a lost tab."""
 _NVLINK = re.compile(r"\b(?:NV\d+|PIX|PXB|PHB|NODE|SYS|SOC)\b")
+_MEMORY_NODES = re.compile(r"(?P<node>\d{1,3}),\d{1,3}-\d{1,3}\Z")
+"""NUMA nodes of Grace: the one of the CPU, then those that are made of the GPUs' memory."""
 _PEER_CELLS = {"X", "OK", "NS", "CNS", "GNS", "TNS", "CS", "U", "DR"}
 """Cells of `topo -p2p`, which reports capabilities, not links."""
 _OTHER_MAKERS = {"NVLink", "XGMI", "PCIE"}
@@ -162,8 +164,11 @@ class _Matrix:
         if len(cells) < 2:
             return
         node = cells[1]
+        beside = _MEMORY_NODES.match(node)
         if whole(node) is not None:
             device.numa_node = whole(node)
+        elif beside is not None:
+            device.numa_node = whole(beside["node"])
         elif node.casefold() not in UNKNOWN:
             self.seen.notes.append(f"GPU{number} is near several NUMA nodes ({node}); none is recorded")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.inventory.products import Hardware
 from engine.inventory.reader import Priority, TextReader, Use
 from engine.inventory.readers.nvidia.common import CUT_OFF, KIND, SOURCES, UNKNOWN, size
-from engine.inventory.seen import Lines, Seen
+from engine.inventory.seen import Lines, Seen, SeenDevice
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree
@@ -53,9 +53,22 @@ def _read(text: Lines, start: int) -> Seen:
                 setattr(device, field, size(text, _line(text, device.line - 1, f">{value}<"), value, ""))
         if _text(element, "mig_mode/current_mig") == "Enabled":
             seen.divide(number)
+            seen.partitions += _partitions(element, device, text)
     if not seen.devices:
         raise text.fault("the log has no device", start)
     return seen
+
+
+def _partitions(element: ElementTree.Element, device: SeenDevice, text: Lines) -> Iterator[SeenDevice]:
+    """Yield the partitions of a device, which the log knows by their instances."""
+    for entry in element.iterfind("mig_devices/mig_device"):
+        part = SeenDevice(device.number, line=device.line)
+        part.partition = f"GI {_text(entry, 'gpu_instance_id')} CI {_text(entry, 'compute_instance_id')}"
+        for field, path in _SIZES.items():
+            value = _text(entry, path)
+            if value is not None:
+                setattr(part, field, size(text, device.line - 1, value, ""))
+        yield part
 
 
 def _text(element: ElementTree.Element, path: str) -> str | None:

@@ -18,7 +18,9 @@ _KINDS = {
     "hip": "RocmGpu",
     "metal": "MetalGpu",
     "oneapi": "IntelOneApi",
+    "vulkan": "VulkanGpu",
 }
+_PORTABLE = "vulkan"
 _CPU = "cpu"
 
 
@@ -40,7 +42,11 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
         if (library, fields.get("id", "")) in ids:  # the server was started again
             parts, ids = {}, set()
         ids.add((library, fields.get("id", "")))
-        seen = parts.setdefault(library, Seen(_KINDS.get(library), numbering=_numbering(library)))
+        seen = parts.setdefault(
+            library,
+            Seen(_KINDS.get(library), numbering=_numbering(library), portable=library == _PORTABLE),
+        )
+        seen.origin = f"Ollama's {library} devices"
         device = seen.device(len(seen.devices), line + 1)
         name = fields.get("description") or fields.get("name", "")
         device.name = (
@@ -56,7 +62,12 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
             raise text.fault(str(error), line) from None
         if fields.get("id", "").startswith("GPU-"):
             device.uuid = fields["id"]
-    yield from parts.values()
+    native = {library: seen for library, seen in parts.items() if library != _PORTABLE}
+    for seen in native.values():
+        if _PORTABLE in parts:
+            seen.notes.append("devices that Ollama reaches by Vulkan alone are left out")
+            break
+    yield from (native or parts).values()
 
 
 def _numbering(library: str) -> str | None:

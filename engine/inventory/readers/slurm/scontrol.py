@@ -16,7 +16,8 @@ from engine.inventory.seen import Lines, Seen
 _NODE = re.compile(r"\s*NodeName=(?P<node>[\w.-]+)\s")
 _GRES = re.compile(r"\bGres=(?P<gres>\S+)")
 _STATE = re.compile(r"\bState=(?P<state>\S+)")
-_DOWN = re.compile(r"DOWN|DRAIN|FAIL|MAINT|NOT_RESPONDING|\*", re.IGNORECASE)
+_ALLOCATED = re.compile(r"\bAllocTRES=\S*\bgres/gpu=(?P<count>\d{1,5})")
+DOWN = re.compile(r"DOWN|DRAIN|FAIL|MAINT|NOT_RESPONDING|\*", re.IGNORECASE)
 
 
 def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
@@ -34,9 +35,14 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
         node, gres, state = (pattern.search(block + " ") for pattern in (_NODE, _GRES, _STATE))
         if node is not None and gres is not None and node["node"] not in nodes:
             nodes.add(node["node"])
-            down = state is not None and _DOWN.search(state["state"]) is not None
+            down = state is not None and DOWN.search(state["state"]) is not None
             if down and state is not None:
                 seen.notes.append(f"node {node['node']} is {state['state']}; its devices are not available")
+            used = _ALLOCATED.search(block)
+            if used is not None and int(used["count"]):
+                seen.notes.append(
+                    f"{used['count']} GPUs of node {node['node']} are allocated to running jobs"
+                )
             add_node(seen, node["node"], gres["gres"], hardware, text, start, available=not down)
     require_names(seen, hardware, text)
     if seen.devices:

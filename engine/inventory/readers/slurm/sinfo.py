@@ -14,6 +14,10 @@ from engine.inventory.readers.slurm.common import MOST_NODES, add_node, node_nam
 from engine.inventory.seen import Lines, Seen
 
 _HEAD = re.compile(r"(?=.*\bGRES\b)(?=.*\bNODE(?:LIST|_?S|HOSTS)?\b)[A-Z_:/()\[\] 0-9-]+\Z")
+_ROW = re.compile(
+    r"\s*(?P<nodes>[A-Za-z][\w.,\[\]-]{0,200})\s+(?P<gres>gpu:\S{1,200}:\d{1,3}(?:\([^()\s]*\))?)"
+    r"(?:\s+(?P<state>[a-z]{2,12}[*~#!%$@^-]?))?\s*\Z"
+)
 _DOWN = re.compile(r"down|drain|drng|fail|maint|\*", re.IGNORECASE)
 
 
@@ -46,13 +50,37 @@ def read(text: Lines, hardware: Hardware) -> Iterator[Seen]:
         if seen.devices:
             yield seen
             return
+    headless = _headless(text, hardware)
+    if headless.devices:
+        yield headless
+
+
+def _headless(text: Lines, hardware: Hardware) -> Seen:
+    """Return the GPUs of rows without a heading (`sinfo -h`): nodes, GPUs and a state, in this order."""
+    seen = Seen(None, generic_names=True, usual=True)
+    nodes: set[str] = set()
+    for number, line in enumerate(text.lines):
+        row = _ROW.match(line)
+        if row is None:
+            continue
+        for node in node_names(row["nodes"]):
+            if len(nodes) > MOST_NODES:
+                raise text.fault(f"more than {MOST_NODES} nodes", number)
+            if node not in nodes:
+                nodes.add(node)
+                available = _DOWN.search(row["state"] or "") is None
+                add_node(seen, node, row["gres"], hardware, text, number, available=available)
+    require_names(seen, hardware, text)
+    return seen
 
 
 READER = TextReader(
     name='sinfo -N -o "%N %G %t"',
     sources=("slurm",),
     sign=re.compile(
-        r"^[ \t]*(?:[A-Z_]+ +)*(?:NODELIST +(?:[A-Z_]+ +)*GRES|GRES +(?:[A-Z_]+ +)*NODELIST)\b", re.MULTILINE
+        r"^[ \t]*(?:[A-Z_]+ +)*(?:NODELIST +(?:[A-Z_]+ +)*GRES|GRES +(?:[A-Z_]+ +)*NODELIST)\b"
+        r"|^[ \t]*[A-Za-z][\w.,\[\]-]{0,200} +gpu:\S{1,200}:\d{1,3}(?:\(\S*\))?(?: +[a-z]+\S?)?[ \t]*$",
+        re.MULTILINE,
     ),
     read=read,
     priority=Priority.LIST,
