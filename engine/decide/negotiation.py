@@ -102,6 +102,19 @@ class _Negotiation:
             found = self.decision(choice, thorough=True)
         return None if isinstance(found, SearchEffort) else found
 
+    def whole(self, choice: Choice) -> Plan | None:
+        """Return the plan that a changed request gets, which a sample of the candidates may not hold."""
+        plan = self.plan(choice)
+        if (
+            plan is None
+            or plan.search is None
+            or plan.search.complete
+            or min(self.left, self.thorough_left) <= 0
+        ):
+            return plan
+        found = self.decision(choice, thorough=True)
+        return plan if isinstance(found, SearchEffort) else found
+
     def impossible(self, choice: Choice) -> bool:
         """Return True if a changed request is known to be infeasible, since all candidates were evaluated."""
         found = self.sampled(choice)
@@ -144,7 +157,7 @@ class _Negotiation:
             if tried.change in known or (known and tried.change in LIMITS):
                 continue
             position = self.first(number, {})
-            if position is not None and (plan := self.plan({number: position})) is not None:
+            if position is not None and (plan := self.whole({number: position})) is not None:
                 change = _change(tried, tried.values[position], plan)
                 found[number] = Remedied(
                     *(change.id, change.change, change.value, plan.strategy, change.asked, change.text),
@@ -238,7 +251,7 @@ class _Negotiation:
         assert position is not None
         other = self.first(cheaper, {dearer: position})
         assert other is not None
-        plan = self.plan({cheaper: other, dearer: position})
+        plan = self.whole({cheaper: other, dearer: position})
         assert plan is not None
         made = ((cheaper, other), (dearer, position))
         changes = tuple(_change(self.tries[n], self.tries[n].values[value], plan) for n, value in made)
