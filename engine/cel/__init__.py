@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.base.lazy import face
 
 if TYPE_CHECKING:
-    from engine.cel.budget import CELL_STEPS, STEPS, Budget, BudgetError, steps_allowed
+    from engine.cel.budget import STEPS, Budget, BudgetError, CellBudget, steps_allowed
     from engine.cel.checker import (
         TYPE_NAMES,
         CelCheckError,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "CELL_STEPS",
     "ENTRY_POINTS",
     "NOT_FIELDS",
     "RESERVED",
@@ -55,6 +54,7 @@ __all__ = [
     "BudgetError",
     "CelCheckError",
     "CelError",
+    "CellBudget",
     "Checked",
     "CoercionError",
     "CompiledRuntime",
@@ -97,7 +97,7 @@ if not TYPE_CHECKING:  # type checkers would take every name for exported
     __getattr__, __dir__ = face(
         __name__,
         {
-            "budget": "Budget BudgetError CELL_STEPS STEPS steps_allowed",
+            "budget": "Budget BudgetError CellBudget STEPS steps_allowed",
             "checker": (
                 "CelCheckError Checked Environment ResolvedCall TYPE_NAMES check check_parsed explore "
                 "parse_checked"

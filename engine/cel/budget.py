@@ -9,7 +9,7 @@ from engine.cel.limits import setting
 STEPS = 10_000_000
 """Steps of a decision by default: one to two seconds of work."""
 
-CELL_STEPS = 1_000
+_CELL_STEPS = 1_000
 """Steps of one computed cell of a catalog: it is computed again for every device."""
 
 
@@ -36,6 +36,7 @@ class Budget:
     """A count of steps (see `engine.cel.costs`)."""
 
     __slots__ = ("left", "steps")
+    exceeded = "evaluation budget exceeded ({steps:,} steps); raise ENGINE_STEPS"
 
     def __init__(self, steps: int = STEPS) -> None:
         self.steps = self.left = steps
@@ -51,9 +52,15 @@ class Budget:
         except TypeError:  # a scalar, where the type was left open
             return values
         if self.left < 0:
-            raise BudgetError(
-                f"evaluation budget exceeded ({self.steps:,} steps); raise ENGINE_STEPS"
-                if self.steps != CELL_STEPS
-                else f"evaluation budget of a catalog's cell exceeded ({self.steps:,} steps)"
-            )
+            raise BudgetError(self.exceeded.format(steps=self.steps))
         return values
+
+
+class CellBudget(Budget):
+    """A count of the steps of one computed cell of a catalog."""
+
+    __slots__ = ()
+    exceeded = "evaluation budget of a catalog's cell exceeded ({steps:,} steps)"
+
+    def __init__(self) -> None:
+        super().__init__(_CELL_STEPS)

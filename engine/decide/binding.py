@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.base.aliases import find_loosely, plain_names
 from engine.base.errors import EvaluationError, MissingInputError, Path, RequestError, near, path_text, quote
 from engine.catalogs.catalog import Catalog, CatalogEntry, Computed
-from engine.cel.budget import CELL_STEPS, Budget, BudgetError
+from engine.cel.budget import BudgetError, CellBudget
 from engine.cel.celtypes import Kind, ObjectType, Type
 from engine.cel.coercion import CoercionError, coerce
 from engine.cel.runtimes.protocol import Native, Program, Runtime
@@ -192,7 +192,7 @@ class FactBinder:
             if program is None:
                 program = self.programs[id(cell)] = self.runtime.compile(cell.checked)
             return self.runtime.decode(
-                program.evaluate(_One(variable, native), Budget(CELL_STEPS)), cell.checked.type
+                program.evaluate(_One(variable, native), CellBudget()), cell.checked.type
             )
         except CoercionError as error:
             raise RequestError(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
-from engine.cel.budget import CELL_STEPS, Budget, BudgetError
+from engine.cel.budget import Budget, BudgetError, CellBudget
 from engine.cel.literals import INT_MAX, INT_MIN
 from engine.cel.runtimes.link import FAULTS, link
 from engine.cel.values import CelError, ObjectValue, Value, object_class
@@ -606,7 +606,7 @@ class _Rows:
         """Return the columns, including those that are computed from the value without them."""
         columns = list(row.columns)
         for column, function in row.computed:
-            columns[column] = function(value, Budget(CELL_STEPS).spend)
+            columns[column] = function(value, CellBudget().spend)
         return columns
 
 
