@@ -205,7 +205,7 @@ def test_nothing_to_check(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
-def test_the_lock(run: Run, tmp_path: Path) -> None:
+def test_the_shipped_lock_is_current(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "policies"
     shutil.copytree(TOP / "policies", folder)
     (folder / "policies.lock").unlink()
@@ -215,10 +215,18 @@ def test_the_lock(run: Run, tmp_path: Path) -> None:
         == f"{folder}/policies.lock: {count} versions locked ({count} new, 0 changed)\n"
     )
     assert (folder / "policies.lock").read_text() == (TOP / "policies" / "policies.lock").read_text()
-    policy = folder / "sharding" / "1.0.0.yaml"
-    policy.write_text(policy.read_text().replace("100.0", "101.0"))
+
+
+def test_the_lock(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    policy = folder / "p" / "1.0.0.yaml"
+    policy.parent.mkdir(parents=True)
+    policy.write_text(HEAD + "rule:\n  match:\n    - {id: a, output: n}\n")
+    run("policies", "lock", folder).ok()
+    assert run("check", folder).ok().out.endswith("no findings\n")
+    policy.write_text(policy.read_text().replace("output: n", "output: n + 1"))
     found = run("check", policy, "--format", "json").json["findings"]
-    assert [(each["code"], Path(each["file"]), each["line"]) for each in found] == [("E110", policy, 5)]
+    assert [(each["code"], Path(each["file"]), each["line"]) for each in found] == [("E110", policy, 4)]
     ran = run("policies", "lock", folder)
     assert ran.code == 2
     assert "has been changed since" in ran.err

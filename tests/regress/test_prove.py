@@ -351,7 +351,8 @@ def test_requests_that_differ_in_a_variable_keep_it_apart_in_what_is_not_modelle
 
 @pytest.mark.slow
 def test_the_shipped_assertions(run: Run) -> None:
-    found = run("check", TOP / "policies", "--prove", "--format", "json").json
+    suite = TOP / "policies" / "sharding" / "tests" / "strategy_test.yaml"
+    found = run("check", suite, "--prove", "--format", "json").json
     stated = [proof for proof in found["proofs"] if proof["kind"] == "assertion"]
     assert len(stated) == 3
     assert {proof["verdict"] for proof in stated} == {"proved"}

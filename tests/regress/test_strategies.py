@@ -132,7 +132,7 @@ def test_search_for_a_difference_in_any_type_finds_it(
     left, right = tmp_path / "a.yaml", tmp_path / "b.yaml"
     left.write_text(PODS)
     right.write_text(PODS.replace(old, new, 1))
-    ran = run("diff", left, right, "--search", "--seed", "1", "--examples", "20000")
+    ran = run("diff", left, right, "--search", "--seed", "1", "--examples", "200000")
     assert ran.code == 1, ran.err
     (test,) = yaml.safe_load(ran.out)["tests"]
     assert test["expect"].get("match") in (match, "other", "registry")
