@@ -74,6 +74,7 @@ def test_objects_in_place_of_mappings(policy: engine.Policy) -> None:
     assert policy.decide(made).match_id == "single-device"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_one_policy_in_many_threads(policy: engine.Policy, runtime: str) -> None:
     sizes = [f"{n}B" for n in (1, 5, 20, 40, 80, 200, 300, 400)]

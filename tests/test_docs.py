@@ -20,11 +20,13 @@ def test_the_function_table_is_current() -> None:
     assert page == functions_page(), "run python docs/generate.py"
 
 
+@pytest.mark.slow
 def test_the_conformance_page_is_current() -> None:
     page = (TOP / "docs" / "conformance.md").read_text(encoding="utf-8")
     assert page == conformance_page(), "run python docs/generate.py"
 
 
+@pytest.mark.slow
 def test_targets_page_is_current() -> None:
     page = (TOP / "docs" / "targets.md").read_text(encoding="utf-8")
     assert page == targets_page(), "run python docs/generate.py"

@@ -16,11 +16,13 @@ def test_examples_cover_ten_subjects() -> None:
     assert len(NAMES) >= 11
 
 
+@pytest.mark.slow
 def test_examples_have_no_findings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(TOP)
     run("check", "examples").ok(quiet=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_suite_of_an_example_covers_it_and_notices_every_change(name: str, run: Run) -> None:
     ran = run("test", POLICIES / name, "--coverage", "--min-coverage", "100", "--mutate", "--format", "json")

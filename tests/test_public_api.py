@@ -95,6 +95,7 @@ def test_python_api_page_runs() -> None:
     assert (results.failed, results.attempted > 8) == (0, True)
 
 
+@pytest.mark.slow
 def test_public_api_types_pass_mypy_strict() -> None:
     pytest.importorskip("mypy")
     command = [sys.executable, "-m", "mypy", "--strict", str(TOP / "tests" / "typing" / "public_api.py")]
@@ -171,6 +172,7 @@ def test_decide_with_bad_arguments_raises(arguments: Any, error: type[Exception]
         engine.decide(**{**QUESTION, **arguments})
 
 
+@pytest.mark.slow
 def test_decide_without_inventory_names_the_argument() -> None:
     with pytest.raises(engine.MissingInputError) as caught:
         engine.decide(model="llama-3.1-70b", quantization="bf16")

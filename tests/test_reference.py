@@ -30,6 +30,7 @@ def chunk(plans: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
     return plans[number::CHUNKS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("number", range(CHUNKS))
 def test_plans(plans: list[dict[str, Any]], number: int, runtime: str, sharding: engine.Policy) -> None:
@@ -43,6 +44,7 @@ def test_plans(plans: list[dict[str, Any]], number: int, runtime: str, sharding:
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("number", range(CHUNKS))
 def test_quantizations(
@@ -53,6 +55,7 @@ def test_quantizations(
         assert THEIR_NAMES[decision.output] == line["expected"]["suggest_quantization"], line["id"]
 
 
+@pytest.mark.slow
 def test_the_runtimes_say_the_same(plans: list[dict[str, Any]], sharding: engine.Policy) -> None:
     """Explanations, warnings, what became of each condition; not which variables were read: C++ CEL takes
     names ahead of their use."""

@@ -188,6 +188,7 @@ class Broken:
         raise EngineError("no start")
 
 
+@pytest.mark.slow
 def test_results_come_in_order() -> None:
     assert list(in_order(Odd(), range(100), 3)) == list(range(100))
     assert list(in_order(Odd(), [], 3)) == []

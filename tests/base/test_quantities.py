@@ -51,6 +51,7 @@ def test_parse_count_byte_unit_is_rejected() -> None:
         parse_count("80GiB")
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**62))
 def test_parse_bytes_plain_integer_round_trips(size: int) -> None:
     assert parse_bytes(str(size)) == size

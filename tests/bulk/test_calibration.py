@@ -190,6 +190,7 @@ def test_inverse_of_a_matrix_times_it_is_one() -> None:
     )
 
 
+@pytest.mark.slow
 def test_estimator_with_a_row_estimates_as_with_a_patch(tmp_path: Path) -> None:
     estimator = Estimator("sharding@3")
     decided = engine.decide(**request(LOADS[4]), policy=estimator.policy)
@@ -216,6 +217,7 @@ def folder(measured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_calibrate_of_rows_predicts_loads_that_it_has_not_seen(folder: Path, tmp_path: Path) -> None:
     true = patched(tmp_path, TRUE)
     for load in [(2048, 256, 1), (2048, 512, 24), (512, 1024, 48), (6000, 400, 4)]:
@@ -226,6 +228,7 @@ def test_calibrate_of_rows_predicts_loads_that_it_has_not_seen(folder: Path, tmp
         assert abs(loaded(**request(load))["throughput_tokens_per_sec"] / expected - 1) > 0.05
 
 
+@pytest.mark.slow
 def test_calibrated_estimate_says_so_and_others_do_not(folder: Path) -> None:
     assert loaded(**request(LOADS[0]), policies=str(folder))["basis"] == "calibrated"
     assert loaded(**request(LOADS[0]))["basis"] == "modelled"
@@ -235,6 +238,7 @@ def test_calibrated_estimate_says_so_and_others_do_not(folder: Path) -> None:
     assert loaded(**server, policies=str(folder)) == loaded(**server)
 
 
+@pytest.mark.slow
 def test_calibration_patch_is_checked_and_locked_like_any_document(folder: Path, run: Run) -> None:
     run("check", folder).ok()
     run("policies", "lock", folder).ok()
@@ -248,6 +252,7 @@ def test_calibration_patch_is_checked_and_locked_like_any_document(folder: Path,
     path.write_text(text)
 
 
+@pytest.mark.slow
 def test_calibrate_prints_errors_before_and_after_and_what_is_not_identified(
     measured: Path, run: Run
 ) -> None:
@@ -263,6 +268,7 @@ def test_calibrate_prints_errors_before_and_after_and_what_is_not_identified(
     assert "not identified" in text
 
 
+@pytest.mark.slow
 def test_calibrate_of_a_benchmark_takes_the_plan_from_the_log_beside_it(run: Run) -> None:
     bench, log = FILES / "vllm_bench.jsonl", FILES / "vllm_server.log"
     found = run("calibrate", "--measurements", bench, "--measurements", log, "--inventory", "2xH100-SXM").ok()
@@ -272,11 +278,13 @@ def test_calibrate_of_a_benchmark_takes_the_plan_from_the_log_beside_it(run: Run
     assert "does not state parallel degrees; assuming the policy's" in alone.err
 
 
+@pytest.mark.slow
 def test_calibrate_does_not_overwrite_a_patch(measured: Path, folder: Path, run: Run) -> None:
     out = folder / "patch" / "acme" / "1.0.0.yaml"
     assert "the file exists" in run("calibrate", "--measurements", measured, "--out", out).ok(2).err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
@@ -365,11 +373,13 @@ def test_calibrate_of_speculative_decoding_refuses_it(tmp_path: Path, run: Run) 
     )
 
 
+@pytest.mark.slow
 def test_calibrate_of_a_policy_without_the_catalog_is_an_error(measured: Path, run: Run) -> None:
     found = run("calibrate", "--measurements", measured, "--policy", "sharding@2").ok(2)
     assert "reads no catalog calibrations" in found.err
 
 
+@pytest.mark.slow
 def test_calibrate_keeps_bandwidth_below_the_datasheet(measured: Path, run: Run) -> None:
     rows = measured.read_text().replace(",H100-SXM,", ",H100-PCIE,")  # the rates of a faster product
     found = run("calibrate", "--measurements", "-", "--format", "json", stdin=rows).ok().json["fits"][0]
@@ -379,12 +389,14 @@ def test_calibrate_keeps_bandwidth_below_the_datasheet(measured: Path, run: Run)
     assert not math.isnan(found["errors"]["throughput"]["left_out"]["median"])
 
 
+@pytest.mark.slow
 def test_calibrated_estimates_as_text_name_their_basis(folder: Path, run: Run) -> None:
     asked = ("eval", "--inventory", "1xH100-SXM", "--model", "llama-3.1-8b", "--quantization", "bf16")
     assert "basis         calibrated" in run(*asked, "--policies", folder).ok().out
     assert "basis" not in run(*asked).ok().out
 
 
+@pytest.mark.slow
 def test_calibrate_of_two_servers_writes_a_row_for_each(measured: Path, tmp_path: Path, run: Run) -> None:
     lines = measured.read_text().splitlines()[:7]
     both = [*lines, *(line.replace(",vllm,", ",trtllm,") for line in lines[1:])]
@@ -395,6 +407,7 @@ def test_calibrate_of_two_servers_writes_a_row_for_each(measured: Path, tmp_path
     assert value["name"] == "patch"
 
 
+@pytest.mark.slow
 def test_calibrate_of_measurements_again_starts_from_the_patch(
     folder: Path, measured: Path, run: Run
 ) -> None:

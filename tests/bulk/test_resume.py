@@ -113,6 +113,7 @@ def test_what_is_behind_the_noted_lines_is_done_again(stopped: Case) -> None:
     assert stopped.out.read_text() == expected
 
 
+@pytest.mark.slow
 def test_nothing_to_resume_is_a_run_from_the_beginning(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +125,7 @@ def test_nothing_to_resume_is_a_run_from_the_beginning(
     assert case.batch("--resume").code == 1
 
 
+@pytest.mark.slow
 def test_another_policy_is_refused(stopped: Case) -> None:
     stopped.refused("--policy", "sharding@2.0.0", message="from sharding@1.0.0 (sha256:")
 
@@ -187,6 +189,7 @@ def test_a_damaged_sidecar_is_refused(text: str, stopped: Case) -> None:
     stopped.refused(message="")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["engine", "policy", "options", "input", "output"])
 @pytest.mark.parametrize("value", [None, [], {}, "x", -1])
 def test_an_odd_sidecar_is_refused(field: str, value: Any, stopped: Case) -> None:

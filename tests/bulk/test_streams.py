@@ -44,6 +44,7 @@ def lines(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_structures_and_text_are_read_alike(run: Run, table: Path, lines: Path, tmp_path: Path) -> None:
     expected = run("batch", lines)
     assert [each["id"] for each in expected.lines] == ["a", "b", "c", "d"]
@@ -59,6 +60,7 @@ def test_structures_and_text_are_read_alike(run: Run, table: Path, lines: Path, 
     assert run("batch", text).out == expected.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_decisions_as_columns(jobs: str, run: Run, lines: Path, tmp_path: Path) -> None:
     out = tmp_path / "decisions.parquet"

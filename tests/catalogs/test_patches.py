@@ -30,6 +30,7 @@ def put(
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["sharding@2", "sharding@2.0.0"])
 def test_a_new_row_is_seen_by_readers_and_policies(run: Run, tmp_path: Path, policy: str) -> None:
     put(tmp_path, f"entries:\n  Test-GPU: {NEW}\n")
@@ -46,6 +47,7 @@ def test_a_new_row_is_seen_by_readers_and_policies(run: Run, tmp_path: Path, pol
         run("inventory", "show", "Test-GPU", "--policies", tmp_path).ok()
 
 
+@pytest.mark.slow
 def test_a_corrected_cell_changes_decisions_and_the_digest(run: Run, tmp_path: Path) -> None:
     asked = ("eval", "--inventory", "H100-SXM", *ASKED, "--policies", tmp_path)
     before = run(*asked).ok().json
@@ -60,6 +62,7 @@ def test_a_corrected_cell_changes_decisions_and_the_digest(run: Run, tmp_path: P
     assert run(*asked).ok().json == before
 
 
+@pytest.mark.slow
 def test_launch_targets_see_a_patch(run: Run, tmp_path: Path) -> None:
     put(tmp_path, "entries:\n  CudaGpu: {visible: MY_DEVICES}\n", base="launch")
     asked = (
@@ -92,6 +95,7 @@ def test_a_column_is_added_with_a_default(tmp_path: Path) -> None:
     assert Catalogs([str(tmp_path)])("products").rows["H200-SXM"]["rack"] == "none"
 
 
+@pytest.mark.slow
 def test_a_row_of_a_patch_that_does_not_apply_is_named_in_the_hint(run: Run, tmp_path: Path) -> None:
     put(tmp_path, f"entries:\n  Test-GPU: {NEW}\n", base="products@1.1")
     ran = run("eval", "--inventory", "Test-GPU", *ASKED, "--policies", tmp_path, "--policy", "sharding@2.0.0")
@@ -161,6 +165,7 @@ def test_a_patch_is_listed_shown_checked_and_locked(run: Run, tmp_path: Path) ->
     assert "patch/mine/1.0.0.yaml: sha256:" in (tmp_path / "policies.lock").read_text()
 
 
+@pytest.mark.slow
 def test_decisions_without_a_patch_are_as_before(tmp_path: Path) -> None:
     put(tmp_path, "entries: {Unused: " + NEW + "}\n")
     lines = (TOP / "examples" / "history.jsonl").read_text().splitlines()[::8]

@@ -40,6 +40,7 @@ def products(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_products_of_ones_own_count_in_decisions(run: Run, products: Path) -> None:
     found = run(
         "eval", "--inventory", "1xTest-GPU", *ASKED, "--policies", products, "--policy", "sharding@2"
@@ -50,6 +51,7 @@ def test_products_of_ones_own_count_in_decisions(run: Run, products: Path) -> No
     assert not any("not in catalog" in each for each in found.json["plan"]["warnings"])
 
 
+@pytest.mark.slow
 def test_a_device_that_a_pinned_catalog_lacks_is_a_warning(run: Run, products: Path, tmp_path: Path) -> None:
     inventory = tmp_path / "inventory.yaml"
     inventory.write_text("devices: [{kind: CudaGpu, name: Test-GPU, memory: 96GiB, device_id: 0}]\n")
@@ -86,6 +88,7 @@ def test_a_device_of_a_kind_without_products_is_no_warning() -> None:
     assert not any("Some CPU" in each for each in decision.plan.warnings)
 
 
+@pytest.mark.slow
 def test_a_shorthand_that_a_pinned_catalog_lacks_names_the_version_that_has_it(
     run: Run, products: Path
 ) -> None:
@@ -127,6 +130,7 @@ def kinds(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_new_kind_of_accelerator_is_decided_and_launched(run: Run, kinds: Path, tmp_path: Path) -> None:
     asked = ("--inventory", tmp_path / "inventory.yaml", "--model", "llama-3.1-8b", "--policies", kinds)
     asked += ("--policy", "sharding@2")
@@ -144,6 +148,7 @@ def test_an_unknown_kind_names_the_version_that_has_it(run: Run, kinds: Path, tm
     assert "hint: 'TestAsic' is in accelerators@2.99.0; the policy reads accelerators@2.0.0" in ran.err
 
 
+@pytest.mark.slow
 def test_a_kind_that_the_catalog_launch_lacks_is_told_apart_from_one_that_no_server_runs_on(
     run: Run, kinds: Path, tmp_path: Path
 ) -> None:
@@ -156,6 +161,7 @@ def test_a_kind_that_the_catalog_launch_lacks_is_told_apart_from_one_that_no_ser
     assert "'TestAsic' is not in catalog launch" in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "new"), [("sharding@2.0.0", "sharding@2.1.0")])
 def test_sharding_decides_as_before_by_major_versions(old: str, new: str) -> None:
     policies = engine.load_policy(old), engine.load_policy(new)

@@ -63,6 +63,7 @@ def digest(*folders: Path) -> str:
     return engine.load_policy("sharding@1", folders).digest
 
 
+@pytest.mark.slow
 def test_the_digest_is_of_all_that_decides(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(TOP / "policies", tmp_path / "policies"))
     before = digest(folder)
@@ -108,6 +109,7 @@ def test_the_list(run: Run, tmp_path: Path) -> None:
     assert text.count("(hidden)") == 1
 
 
+@pytest.mark.slow
 def test_show_prints_what_decides(run: Run) -> None:
     ran = run("policies", "show", "sharding")
     assert ran.code == 0

@@ -24,6 +24,7 @@ for _case in conformance():
 KNOWN = {text for texts in deviations().values() for text in texts}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("section", SECTIONS)
 def test_section(section: str, runtime: str) -> None:

@@ -91,6 +91,7 @@ def test_check_function_of_a_package_passes(site: Path, policy: str) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [[], ["--explain"], ["--runtime", "cel-python"]], ids=["fast", "interpreter", "cel-python"]
 )
@@ -102,6 +103,7 @@ def test_eval_function_of_a_package_gives_its_value(options: list[str], site: Pa
         assert json.loads(ran.stdout)["output"] == output
 
 
+@pytest.mark.slow
 def test_eval_package_that_is_removed_reports_the_function(site: Path, policy: str) -> None:
     asked = ("eval", "--policy", policy, "--input", "-", "--format", "json")
     assert engine(site, *asked, stdin='{"n": 3}').returncode == 0
@@ -145,6 +147,7 @@ def test_check_second_package_with_the_same_function_is_refused(site: Path, poli
     assert "function 'acme.grade' is one of entry point 'acme' already" in ran.stdout
 
 
+@pytest.mark.slow
 def test_eval_digest_covers_the_package(site: Path, policy: str) -> None:
     def digest() -> str:
         asked = ("eval", "--policy", policy, "--input", "-", "--format", "json")
@@ -161,6 +164,7 @@ def test_eval_digest_covers_the_package(site: Path, policy: str) -> None:
     assert len({first, second, digest()}) == 3
 
 
+@pytest.mark.slow
 def test_example_package_does_what_its_examples_say(tmp_path: Path) -> None:
     example = TOP / "examples" / "functions"
     with (example / "pyproject.toml").open("rb") as file:
@@ -182,6 +186,7 @@ def test_example_package_does_what_its_examples_say(tmp_path: Path) -> None:
     assert json.loads(ran.stdout)["output"] is True, ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--runtime", "cel-python"]], ids=["compiled", "cel-python"])
 def test_eval_exception_of_a_package_is_an_error_with_its_place(
     options: list[str], site: Path, policy: str

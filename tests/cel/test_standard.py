@@ -35,6 +35,7 @@ def agree(text: str) -> None:
             assert same(found[0], other), text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operator", BINARY)
 def test_operators(operator: str) -> None:
     for left, right in itertools.product(VALUES.values(), repeat=2):
@@ -47,6 +48,7 @@ def test_conversions(function: str) -> None:
         agree(f"{function}(dyn({value}))")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_parts_of_times(method: str) -> None:
     for value in VALUES.values():

@@ -27,6 +27,7 @@ def written(error: str) -> str:
     return error.replace("SHIPPED", str(TOP / "policies"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_message(case: dict[str, Any], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

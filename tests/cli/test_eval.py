@@ -39,6 +39,7 @@ def test_text(run: Run) -> None:
     assert "\x1b" not in ran.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_text_keeps_to_the_terminal(width: int, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))

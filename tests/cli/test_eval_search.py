@@ -27,6 +27,7 @@ def schema() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(texts["decision.schema.json"], registry=registry)
 
 
+@pytest.mark.slow
 def test_what_programs_read(run: Run) -> None:
     ran = run("eval", *H100, "--format", "json", "--explain")
     ran.ok()
@@ -56,6 +57,7 @@ def test_what_programs_read(run: Run) -> None:
     assert {(3, "heads-divide"), (1, "memory")} <= failed
 
 
+@pytest.mark.slow
 def test_what_people_read(run: Run) -> None:
     out = run("eval", *H100, "--context", "131072", "--concurrency", "4", "--explain").out
     assert out.startswith("Tensor parallel over 8 devices (TP 8)\n")
@@ -68,6 +70,7 @@ def test_what_people_read(run: Run) -> None:
     assert max(map(len, head.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_nothing_fits(run: Run) -> None:
     ran = run("eval", *TOO_MUCH, "--format", "json")
     assert ran.code == 1
@@ -104,6 +107,7 @@ def test_nothing_fits(run: Run) -> None:
     assert [each["id"] for each in decision["conflict"]] == ["quantization", "host-memory", "devices"]
 
 
+@pytest.mark.slow
 def test_pins(run: Run) -> None:
     asked = ("eval", *H100, "--format", "json", "--pin")
     strategy = run(*asked, "tp=4,pp=2").json["plan"]["strategy"]
@@ -276,6 +280,7 @@ def test_searches_that_end_in_an_error(
     assert "p.yaml:" in ran.err
 
 
+@pytest.mark.slow
 def test_one_candidate_is_chosen_among_unequal_devices_too(run: Run) -> None:
     devices = "devices: [{kind: CudaGpu, memory: 24GiB, count: 2}, {kind: CudaGpu, memory: 20GiB, count: 2}]"
     asked = ("--params", "8B", "--quantization", "bf16", "--explain", "--format", "json")
@@ -296,6 +301,7 @@ def flags(run: Run, *arguments: str, form: str = "vllm") -> dict[str, str]:
 SMALL = ("--inventory", "2xRTX-4090", "--model", "llama-3.1-8b")
 
 
+@pytest.mark.slow
 def test_a_server_is_told_the_context_that_there_is_memory_for(run: Run) -> None:
     told = run("eval", *SMALL, "--quantization", "bf16", "--format", "json").json["plan"]["estimates"][
         "context"
@@ -309,6 +315,7 @@ def test_a_server_is_told_the_context_that_there_is_memory_for(run: Run) -> None
     assert f"tokens per replica: 1 request of {told:,} tokens\n" in printed
 
 
+@pytest.mark.slow
 def test_what_is_asked_is_what_a_server_is_told(run: Run) -> None:
     found = flags(run, *SMALL, "--context", "4096", "--utilization", "0.85")
     assert (found["--max-model-len"], found["--gpu-memory-utilization"]) == ("4096", "0.85")

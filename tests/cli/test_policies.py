@@ -29,6 +29,7 @@ def test_a_new_policy_is_checked_tested_and_covered(run: Run, tmp_path: Path) ->
     assert decision.output == "shared"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", ["sharding", "sharding@1", "sharding@2.0.0", "quantization@2"])
 def test_an_overlay_to_start_from_changes_nothing(run: Run, tmp_path: Path, base: str) -> None:
     run("policies", "overlay", base, tmp_path, "--name", "mine").ok()
@@ -50,6 +51,7 @@ def test_an_overlay_to_start_from_changes_nothing(run: Run, tmp_path: Path, base
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sharding", "sharding@2", "sharding@1"])
 def test_a_vendored_policy_decides_alike_with_an_equal_digest(run: Run, tmp_path: Path, name: str) -> None:
     run("policies", "vendor", name, tmp_path).ok()
@@ -117,6 +119,7 @@ def test_bad_names_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_example_of_a_site_is_checked_tested_and_decides(run: Run) -> None:
     site = TOP / "examples" / "site"
     assert "no findings" in run("check", site).ok().out

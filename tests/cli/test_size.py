@@ -32,6 +32,7 @@ def schema(name: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(texts[f"{name}.schema.json"], registry=registry)
 
 
+@pytest.mark.slow
 def test_size_reports_options_and_why_others_cannot(run: Run) -> None:
     out = run(*SIZE).ok(quiet=True).out
     head, *_ = out.splitlines()
@@ -44,6 +45,7 @@ def test_size_reports_options_and_why_others_cannot(run: Run) -> None:
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
+@pytest.mark.slow
 def test_size_json_is_valid_and_ranked(run: Run) -> None:
     sizing = run(*SIZE, "--format", "json").ok().json
     schema("sizing").validate(sizing)
@@ -56,12 +58,14 @@ def test_size_json_is_valid_and_ranked(run: Run) -> None:
     assert best["price_per_hour"] is None
 
 
+@pytest.mark.slow
 def test_size_csv_has_a_line_for_each_option(run: Run) -> None:
     rows = list(csv.DictReader(io.StringIO(run(*SIZE, "--format", "csv").ok().out)))
     assert {row["machine"] for row in rows} == {"8xH100-SXM", "4xL40S", "8xMI300X"}
     assert [row["feasible"] for row in rows] == ["true", "true", "false"]
 
 
+@pytest.mark.slow
 def test_size_markdown_is_a_table(run: Run) -> None:
     lines = run(*SIZE, "--format", "markdown").ok().out.splitlines()
     table = [line for line in lines if line.startswith("|")]
@@ -69,6 +73,7 @@ def test_size_markdown_is_a_table(run: Run) -> None:
     assert len({line.count("|") for line in table}) == 1
 
 
+@pytest.mark.slow
 def test_size_with_prices_states_the_currency_and_the_source(run: Run, tmp_path: Path) -> None:
     patch = tmp_path / "patch" / "acme-prices" / "1.0.0.yaml"
     patch.parent.mkdir(parents=True)
@@ -102,6 +107,7 @@ def test_size_of_a_fleet_from_a_request(run: Run, tmp_path: Path) -> None:
     schema("sizing").validate(sizing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -129,6 +135,7 @@ def test_size_that_nothing_meets_is_a_negative_answer(run: Run) -> None:
     assert "nearest: TTFT" in ran.out
 
 
+@pytest.mark.slow
 def test_frontier_in_every_form(run: Run) -> None:
     found = run(*FRONTIER, "--format", "json").ok().json
     schema("frontier").validate(found)
@@ -147,6 +154,7 @@ def test_frontier_of_a_model_that_does_not_fit_is_a_negative_answer(run: Run) ->
     assert ran.ok(1).out.startswith("No layout of llama-3.1-405b fits on 1xL4")
 
 
+@pytest.mark.slow
 def test_map_in_every_form(run: Run) -> None:
     found = run(*MAP, "--format", "json").ok().json
     schema("map").validate(found)
@@ -169,6 +177,7 @@ def test_map_of_bad_axes_says_what_is_wrong(arguments: tuple[str, ...], words: s
     assert words in run("map", *MODEL, "--inventory", "4xH100-SXM", *arguments).ok(2).err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [SIZE, FRONTIER, MAP], ids=["size", "frontier", "map"])
 def test_picture_is_one_file_with_all_its_marks_inside(arguments: tuple[str, ...], run: Run) -> None:
     out = run(*arguments, "--format", "svg").ok().out
@@ -188,6 +197,7 @@ def test_picture_is_one_file_with_all_its_marks_inside(arguments: tuple[str, ...
         assert 0 <= float(circle.get("cy", "")) <= height
 
 
+@pytest.mark.slow
 def test_eval_shows_goals_and_the_concurrency_that_was_found(run: Run) -> None:
     out = run("eval", *MODEL, "--inventory", "8xH100-SXM", "--slo", "ttft=1s,tpot=40ms,p95").ok().out
     assert "of at most 1000 ms (p95)" in out

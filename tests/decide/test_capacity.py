@@ -68,6 +68,7 @@ def test_survey_agrees_with_decisions_on_pinned_layouts(machine: str, model: str
         assert decision.plan.estimates == layout.estimates
 
 
+@pytest.mark.slow
 def test_sizing_takes_the_fewest_devices_that_serve_the_rate() -> None:
     """Enumerate all layouts of up to eight devices, with decisions on single requests."""
     rate = 20.0
@@ -111,6 +112,7 @@ def test_sizing_describes_the_load_that_the_rate_puts_on_an_instance() -> None:
     assert (estimates.loaded_time_per_output_token_ms or math.inf) <= 40.0
 
 
+@pytest.mark.slow
 def test_twice_the_rate_takes_at_most_twice_the_devices() -> None:
     once = option("8xH100-SXM", request(request_rate=20.0, **LIMITS)).devices
     twice = option("8xH100-SXM", request(request_rate=40.0, **LIMITS)).devices
@@ -150,6 +152,7 @@ def test_a_model_that_fits_nowhere_is_refused_by_its_requirement() -> None:
     assert found.nearest is None
 
 
+@pytest.mark.slow
 def test_a_fleet_has_no_more_devices_than_it_has() -> None:
     inventory = read_offers("2x8xH100-SXM", POLICY.catalogs)[0].inventory
     fleet = read_fleet(inventory, POLICY.catalogs)
@@ -162,6 +165,7 @@ def test_a_fleet_has_no_more_devices_than_it_has() -> None:
     assert "% less than the rate" in (many.explanation or "")
 
 
+@pytest.mark.slow
 def test_prices_rank_the_options() -> None:
     machines = read_offers("8xH100-SXM,8xH200-SXM", POLICY.catalogs)
     products = [machine.product or "" for machine in machines]
@@ -214,6 +218,7 @@ def test_prices_are_read_with_their_currency(text: str) -> None:
     assert (price.per_hour, price.currency) == (2.5, "USD")
 
 
+@pytest.mark.slow
 def test_frontier_has_no_point_that_another_beats() -> None:
     asked = on("8xH100-SXM", request(**LIMITS))
     found = frontier(POLICY, asked, "8xH100-SXM")
@@ -233,6 +238,7 @@ def test_frontier_has_no_point_that_another_beats() -> None:
     assert found.chosen.concurrency == decision.found.value
 
 
+@pytest.mark.slow
 def test_map_borders_are_exact() -> None:
     asked = on("8xH100-SXM", request())
     found = plan_map(
@@ -251,6 +257,7 @@ def test_map_borders_are_exact() -> None:
     json.dumps(found.to_dict())
 
 
+@pytest.mark.slow
 def test_map_covers_the_whole_plane() -> None:
     asked = on("2xH100-SXM", request("llama-3.1-8b", "bf16", max_tpot_ms=9.0))
     x, y = parse_span("input=128..4k"), parse_span("concurrency=1..1k")

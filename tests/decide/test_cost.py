@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import engine
+
+pytestmark = pytest.mark.slow
 
 PATCH = """\
 apiVersion: engine/v1

@@ -58,6 +58,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("inventory", "model", "asked"), CASES)
 def test_laws_of_groups(inventory: str, model: str, asked: dict[str, Any]) -> None:
     decision = decide(inventory, model, **asked)
@@ -104,6 +105,7 @@ def test_a_group_is_feasible_by_itself_at_its_part() -> None:
     assert rate(first) == fleet.groups[0].requests_per_sec
 
 
+@pytest.mark.slow
 def test_no_other_division_of_the_requests_serves_more() -> None:
     """All divisions of 30 requests over both devices, each planned by itself."""
     plan = plan_of(decide(PAIR, concurrency=30))
@@ -153,6 +155,7 @@ def test_a_rate_that_only_all_groups_serve() -> None:
     assert decision.request.inputs["serving"]["request_rate"] == 9.0  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_a_rate_beyond_all_groups_names_the_highest_one() -> None:
     decision = decide(PAIR, rate="12/s")
     assert decision.plan is None
@@ -183,6 +186,7 @@ def test_devices_that_fit_nothing_stay_idle_with_the_refusal() -> None:
     assert "GiB per device" in left.reason
 
 
+@pytest.mark.slow
 def test_chosen_inputs_and_traces_are_those_of_the_decision() -> None:
     decision = engine.decide(
         inventory=PAIR,
@@ -198,6 +202,7 @@ def test_chosen_inputs_and_traces_are_those_of_the_decision() -> None:
     assert decision.to_dict()["plan"]["further"][0]["explanation"]  # type: ignore[index]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_runtimes_make_the_same_groups(runtime: str) -> None:
     asked: dict[str, Any] = {"inventory": PAIR, "concurrency": 64}

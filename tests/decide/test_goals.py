@@ -76,6 +76,7 @@ def test_bisection_finds_the_border(border: int) -> None:
         assert smallest(0, 2000, lambda count: count >= border) == border
 
 
+@pytest.mark.slow
 def test_concurrency_left_open_is_the_largest_within_the_limits() -> None:
     decision = engine.decide(**H100, slo="ttft=1s,tpot=40ms")
     assert decision.found is not None
@@ -105,6 +106,7 @@ def test_concurrency_of_the_request_is_kept() -> None:
     assert decision.found is None
 
 
+@pytest.mark.slow
 def test_rate_is_served_by_the_smallest_concurrency() -> None:
     decision = engine.decide(**H100, slo="tpot=40ms", rate="4/s")
     assert decision.found is not None
@@ -120,6 +122,7 @@ def test_rate_is_served_by_the_smallest_concurrency() -> None:
     assert best.plan.estimates.requests_per_sec < 4
 
 
+@pytest.mark.slow
 def test_percentile_lowers_the_concurrency() -> None:
     found = [
         engine.decide(**L40S, slo=slo).found
@@ -143,6 +146,7 @@ def test_percentile_of_waiting_times_is_that_of_an_exponential_distribution() ->
     assert estimates.goal_time_to_first_token_ms == pytest.approx(alone - math.log(0.01) * waiting, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_limit_that_nothing_meets_names_the_nearest() -> None:
     decision = engine.decide(**L40S, slo="ttft=10ms,tpot=40ms")
     assert not decision.feasible
@@ -153,6 +157,7 @@ def test_limit_that_nothing_meets_names_the_nearest() -> None:
     assert not engine.decide(**L40S, slo={"ttft": remedy.value / 1.005, "tpot": 40}).feasible
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extreme", [5e-324, 1e308])
 def test_limits_at_the_ends_of_a_double(extreme: float) -> None:
     serving = {"max_ttft_ms": extreme, "max_tpot_ms": 1e-9}
@@ -166,6 +171,7 @@ def test_rounding_keeps_a_number_a_positive_double(value: float) -> None:
     assert 0.0 < rounded_down(value) <= value <= rounded_up(value) < math.inf
 
 
+@pytest.mark.slow
 def test_nearest_limit_takes_few_searches() -> None:
     limits: list[float] = []
 
@@ -183,6 +189,7 @@ def test_nearest_limit_takes_few_searches() -> None:
     assert len(limits) <= 6
 
 
+@pytest.mark.slow
 def test_two_limits_that_nothing_meets_are_relaxed_together() -> None:
     decision = engine.decide(**L40S, slo="ttft=10ms,tpot=1ms")
     (remedy,) = [each for each in decision.remedies if each.change == "serving"]
@@ -191,6 +198,7 @@ def test_two_limits_that_nothing_meets_are_relaxed_together() -> None:
     assert engine.decide(**L40S, slo=nearest).feasible
 
 
+@pytest.mark.slow
 def test_rate_that_nothing_serves_names_the_highest() -> None:
     decision = engine.decide(**L40S, rate="500/s")
     assert not decision.feasible
@@ -202,6 +210,7 @@ def test_rate_that_nothing_serves_names_the_highest() -> None:
     assert engine.decide(**L40S, rate=remedy.value).feasible
 
 
+@pytest.mark.slow
 def test_highest_rate_is_that_of_the_same_machine() -> None:
     # The best plan at a concurrency without a rate is not the one that serves the highest rate.
     gpt = {"inventory": "8xH100-SXM", "model": "gpt-oss-120b", "quantization": "mxfp4"}
@@ -212,12 +221,14 @@ def test_highest_rate_is_that_of_the_same_machine() -> None:
     assert not engine.decide(**gpt, rate=rate * 1.002).feasible
 
 
+@pytest.mark.slow
 def test_a_rate_at_the_end_of_a_double_is_refused() -> None:
     decision = engine.decide(**L40S, rate=1e308)
     assert not decision.feasible
     json.dumps(decision.to_dict(), allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("device", "goals"),
     [("L40S", {"rate": "15/s"}), ("H100-SXM", {"rate": "40/s", "slo": "ttft=200ms"})],

@@ -245,6 +245,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [DATA / "models" / "Qwen--Qwen3-8B.json", "llama-3.1-70b"])
 def test_showing_a_model_loads_neither_yaml_nor_cel(source: str | Path) -> None:
     command = [sys.executable, "-c", SCRIPT, "model", "show", str(source)]

@@ -86,6 +86,7 @@ def test_limits(text: str, limits: Limits) -> None:
     assert caught.value.place is not None
 
 
+@pytest.mark.slow
 def test_json_places_are_those_of_the_file(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "i.json"
     file.write_text('{\n  "devices": [\n    {"kind": "Cpu", "memory": 1,\n     "availabel": true}\n  ]\n}\n')

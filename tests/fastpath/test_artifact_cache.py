@@ -200,6 +200,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 def test_the_usual_command_imports_little(kept: Path) -> None:
     command = [
         *(sys.executable, "-c", SCRIPT, "eval", "--inventory", "examples/8x-a100.yaml"),

@@ -392,6 +392,7 @@ def test_a_policy_saved_while_it_is_compiled(
     assert answer() == 63
 
 
+@pytest.mark.slow
 def test_a_catalog_saved_while_the_policy_is_compiled(
     run: Run, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def request(
     return engine.Request.from_dict(asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hardware", "model"),
     list(itertools.product(HARDWARE, (DENSE, EXPERTS_MODEL))),

@@ -124,6 +124,7 @@ def test_ascend(run: Run, tools: Path) -> None:
     ] * 2
 
 
+@pytest.mark.slow
 def test_makers_tools_run_at_the_same_time(run: Run, tools: Path) -> None:
     (tools / "sleep").symlink_to("/bin/sleep")
     for name in ("rocm-smi", "hl-smi", "xpu-smi", "neuron-ls", "npu-smi", "cnmon"):
@@ -202,6 +203,7 @@ def test_neuron(run: Run, tools: Path) -> None:
     assert found["memory_bytes"] == 103079215104
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", ["amd-smi", "xpu-smi", "system_profiler"])
 @pytest.mark.parametrize("printed", ["", "{", "[]", "nonsense", "[1, null]", '{"device_list": 3}'])
 def test_what_is_no_such_json_is_a_note_or_nothing(tool: str, printed: str, run: Run, tools: Path) -> None:
@@ -222,6 +224,7 @@ def test_two_makers_in_one_machine(run: Run, tools: Path) -> None:
         assert kinds[link["a"]] == kinds[link["b"]] == ("CudaGpu" if link["kind"] == "NVLink" else "RocmGpu")
 
 
+@pytest.mark.slow
 def test_a_tool_that_hangs_is_cut_off(tools: Path) -> None:
     stand_in(tools, "nvidia-smi", "while :; do :; done")
     found = detect.detect(load_hardware(), patience=0.3)
@@ -576,6 +579,7 @@ def ended(pid_file: Path) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_what_a_hanging_tool_has_started_is_ended_too(tools: Path, tmp_path: Path) -> None:
     script = f"(/bin/sleep 300 & echo $! > {tmp_path}/child; wait) & wait"
     stand_in(tools, "nvidia-smi", script)
@@ -594,6 +598,7 @@ def test_a_tool_that_leaves_something_behind(tools: Path, tmp_path: Path) -> Non
     assert ended(tmp_path / "child")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_tools_end_with_the_engine(number: int, tools: Path, tmp_path: Path) -> None:
     stand_in(tools, "nvidia-smi", f"/bin/sleep 300 & echo $! > {tmp_path}/child.part\nmv() {{ :; }}\nwait")

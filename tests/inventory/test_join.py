@@ -68,6 +68,7 @@ def test_nodes_that_a_source_has_stay(run: Run, tmp_path: Path) -> None:
     assert [each["node"] for each in found["devices"]] == ["rack", "rack", "node1"]
 
 
+@pytest.mark.slow
 def test_what_a_machine_says_of_all_its_devices_is_kept_or_told(run: Run) -> None:
     rack = 72
     found, notes = joined(run, f"a={rack}xH100-SXM", "b=2xH100-SXM")

@@ -17,6 +17,7 @@ def names_of(entry: str) -> list[str]:
     return [entry, *(alias for alias, owner in HARDWARE.products.aliases.items() if owner == entry)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", HARDWARE.products.rows)
 def test_name_with_another_size_or_board_does_not_find_the_product(entry: str) -> None:
     listed = {plain_name(name) for name in names_of(entry)}

@@ -84,6 +84,7 @@ def test_what_the_driver_does_not_know_is_unknown(machine: Machine, run: Run) ->
     assert "divided by MIG" in err
 
 
+@pytest.mark.slow
 def test_a_driver_that_hangs_is_cut_off(machine: Machine) -> None:
     machine({"devices": [], "hang": 60})
     found = detect.detect(load_hardware(()), patience=0.5)

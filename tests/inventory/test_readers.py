@@ -48,6 +48,7 @@ def damaged(text: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", READERS, ids=short)
 def test_reader_example_is_read_and_damage_is_one_error(module: str, tmp_path: Path) -> None:
     reader = READERS[module]
@@ -142,6 +143,7 @@ def test_readers_page_is_current() -> None:
     assert page == readers_page(), "run python docs/generate.py"
 
 
+@pytest.mark.slow
 def test_machines_page_is_current_and_names_every_reader() -> None:
     page = (TOP / "docs" / "machines.md").read_text(encoding="utf-8")
     assert page == machines_page(), "run python docs/generate.py"
@@ -224,6 +226,7 @@ def test_plugin_reader_without_its_module_is_an_error_that_says_so(run: Run) -> 
     assert "ModuleNotFoundError" in ran.err
 
 
+@pytest.mark.slow
 @without_module
 @pytest.mark.usefixtures("acme")
 def test_plugin_readers_are_not_loaded_for_texts_that_built_in_readers_take(run: Run) -> None:

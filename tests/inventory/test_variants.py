@@ -169,6 +169,7 @@ def test_no_variant_is_too_odd(what: str, seed: int) -> None:
 LONG = 100_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -12,6 +12,7 @@ from tests.support.editor import Editor
 pytestmark = pytest.mark.xdist_group("lsp")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("written", "offered"),
     [

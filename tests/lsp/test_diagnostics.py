@@ -130,6 +130,7 @@ def test_yaml_of_something_else_is_left_alone(editor: Editor, folder: Path) -> N
     assert other.as_uri() not in editor.published_about
 
 
+@pytest.mark.slow
 def test_every_example_of_a_check_is_reported_as_the_command_does(editor: Editor) -> None:
     data = Path(__file__).parents[1] / "data" / "checks"
     for bad in sorted(data.glob("E1*/bad.yaml")):

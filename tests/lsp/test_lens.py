@@ -13,6 +13,7 @@ from tests.support.editor import PATIENCE, Editor
 pytestmark = pytest.mark.xdist_group("lsp")
 
 
+@pytest.mark.slow
 def test_lens_counts_requests_and_tests_of_each_match(editor: Editor, folder: Path) -> None:
     policy = write(folder)
     editor.refreshed.clear()

@@ -55,6 +55,7 @@ def put(folder: Path, version: str = "1.2.0", drop: str = "", **changes: Any) ->
     return path
 
 
+@pytest.mark.slow
 def test_an_own_row_counts_parameters(folder: Path, novel: Path, run: Run) -> None:
     unknown = run("model", "show", novel)
     assert "unknown architecture 'NovelForCausalLM': counted as a usual decoder" in " ".join(
@@ -67,6 +68,7 @@ def test_an_own_row_counts_parameters(folder: Path, novel: Path, run: Run) -> No
     assert shown["architecture"] == "NovelForCausalLM"
 
 
+@pytest.mark.slow
 def test_an_own_row_is_seen_by_eval(folder: Path, novel: Path, run: Run) -> None:
     put(folder)
     asked = ("--inventory", "1xH100-SXM", "--quantization", "bf16", "--policy", "sharding@1")
@@ -154,6 +156,7 @@ def test_the_shipped_catalog_is_the_same_without_the_fast_path(monkeypatch: pyte
     assert len([Architecture.of(row) for row in quick.rows.values()]) >= 90
 
 
+@pytest.mark.slow
 def test_python_takes_a_catalog_as_a_value(folder: Path, novel: Path) -> None:
     put(folder)
     config = json.loads(novel.read_text())
@@ -171,6 +174,7 @@ def test_a_configuration_alone_asks_for_the_catalog() -> None:
     assert engine.read_model({"params": "8B"}, architectures=fail).params == 8_000_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("offered_oracle")
 def test_policies_read_defaults_and_maps(folder: Path, run: Run) -> None:
     shutil.copytree(SHIPPED.parent, folder / "catalog" / "architectures", dirs_exist_ok=True)

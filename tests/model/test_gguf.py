@@ -193,6 +193,7 @@ def test_a_contradictory_field_is_named(name: str, value: Any, message: str, tmp
     assert name in str(caught.value)
 
 
+@pytest.mark.slow
 def test_damaged_headers_are_one_error(tmp_path: Path) -> None:
     data = llama(tmp_path / "model.gguf").read_bytes()
     path = tmp_path / "damaged.gguf"

@@ -202,6 +202,7 @@ def test_counts_of_rows_are_the_published_ones(name: str) -> None:
     assert find(name).params == PUBLISHED[name]
 
 
+@pytest.mark.slow
 def test_the_catalog_has_at_least_150_checkpoints() -> None:
     known = CATALOGS("models")
     assert len(known.rows) >= 150
@@ -242,6 +243,7 @@ def test_servers_load_the_name_on_the_hub(name: str, source: str | None) -> None
     assert find(name).source == source
 
 
+@pytest.mark.slow
 def test_a_short_name_is_never_loaded_as_another_model() -> None:
     """Every word and version of a short name, sizes aside, is in the name of the repository."""
     known = CATALOGS("models")

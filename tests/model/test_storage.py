@@ -285,6 +285,7 @@ def test_a_context_beyond_the_model_s_is_an_error(run: Run, tmp_path: Path) -> N
 ABSURD = [None, True, -1, 0, 1.5, 2**60, "x", "", [], {}, [1], {"a": 1}, [None], "re:(", "*" * 50]
 
 
+@pytest.mark.slow
 def test_no_section_is_too_odd() -> None:
     """Whatever a section holds, a model is read or the error names the field."""
     rng = random.Random(11)

@@ -70,6 +70,7 @@ def unknown(value: dict[str, Any]) -> dict[str, Any]:
     return {**value, "architectures": ["NovelForCausalLM"], "model_type": "novel", **sections}
 
 
+@pytest.mark.slow
 def test_known_models_are_within_the_interval_if_their_architecture_is_taken_for_unknown() -> None:
     """Encoders apart, whose sizes the interval does not cover: a note says that they are not counted."""
     taken: dict[str, int] = {}

@@ -87,6 +87,7 @@ def decide(case: Deployment) -> engine.Decision:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("case", deployments(), ids=lambda case: str(case["id"]))
 def test_sharding_decides_as_published(case: Deployment) -> None:

@@ -56,6 +56,7 @@ def test_bug_in_the_fast_path_propagates(
         policy.decide(engine.Request({"n": 2}))
 
 
+@pytest.mark.slow
 def test_bug_in_a_search_propagates(monkeypatch: pytest.MonkeyPatch) -> None:
     from engine.plan.search import builder
 

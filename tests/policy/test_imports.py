@@ -23,6 +23,7 @@ SUITE = {entry["name"]: entry for entry in suite()}
 PROTOBUF = {"pb", "context_pb"}
 
 
+@pytest.mark.slow
 def test_policies_of_the_suite_pass_their_tests_and_the_page_says_so() -> None:
     page = (TOP / "docs" / "cel-policy-suite.md").read_text(encoding="utf-8")
     for name, tests, result in answers():

@@ -131,6 +131,7 @@ def test_an_overlay_uses_another_version_of_a_library_or_one_more(folder: Path) 
     assert engine.load_policy("mine", folder).decide(SLOW).output == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_an_assertion_reads_a_library(folder: Path, run: Run) -> None:
     suite = folder / "shipping" / "tests" / "shipping_test.yaml"
     suite.parent.mkdir()
@@ -429,6 +430,7 @@ variables:
 """
 
 
+@pytest.mark.slow
 def test_a_library_of_candidates_decides_as_the_policys_own_variable(tmp_path: Path) -> None:
     put(tmp_path, "library", "widths", CANDIDATES)
     text = (

@@ -41,6 +41,7 @@ ROW: Mapping[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "throughput", "tpot", "early_ttft"),
     [
@@ -65,6 +66,7 @@ def test_estimates_of_kernel_tables_follow_them(speed: Speed) -> None:
         assert statistics.median(map(abs, errors.by_quantity["tpot"])) < 0.16, name
 
 
+@pytest.mark.slow
 def test_choices_by_the_estimates_lose_little(speed: Speed) -> None:
     free, limited = zip(*regrets(speed, "vllm").values(), strict=True)
     assert statistics.fmean(free) <= 0.04
@@ -73,6 +75,7 @@ def test_choices_by_the_estimates_lose_little(speed: Speed) -> None:
     assert quantile(limited, 0.9) <= 0.20
 
 
+@pytest.mark.slow
 def test_engine_size_loses_little_where_limits_fall_between_batches() -> None:
     _, between = zip(*size_regrets().values(), strict=True)
     assert statistics.fmean(between) <= 0.05

@@ -86,6 +86,7 @@ def write(folder: Path, value: dict[str, Any]) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_objectives_decide_as_nested_conditions_do(tmp_path: Path, objective: str) -> None:
     write(tmp_path, document())
@@ -96,6 +97,7 @@ def test_objectives_decide_as_nested_conditions_do(tmp_path: Path, objective: st
         assert {**first, "policy": None} == {**second, "policy": None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_the_trace_names_the_scores_of_the_objective(tmp_path: Path, objective: str) -> None:
     write(tmp_path, document())
@@ -106,6 +108,7 @@ def test_the_trace_names_the_scores_of_the_objective(tmp_path: Path, objective: 
     assert list(scored["scores"]) == OBJECTIVES[objective]
 
 
+@pytest.mark.slow
 def test_the_last_layout_is_all_others(tmp_path: Path) -> None:
     value = document()
     value["rule"]["match"][0]["plan"]["candidate"]["layout"].append({"id": "anything"})

@@ -340,6 +340,7 @@ def test_tests_diff_batch_and_bench_take_settings(folder: Path, run: Run) -> Non
     assert found.json["policy"] == "rate@1.0.0+set"
 
 
+@pytest.mark.slow
 def test_batch_and_explain_take_settings(run: Run, tmp_path: Path) -> None:
     asked = {"inventory": "8xH100-SXM", "model": {"params": "70B"}, "quantization": "bf16"}
     request = tmp_path / "request.json"

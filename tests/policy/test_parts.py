@@ -152,6 +152,7 @@ def test_a_folder_without_a_head_is_no_policy(folder: Path, run: Run) -> None:
     assert "expected a folder NAME/VERSION with a file policy.yaml" in ran.err
 
 
+@pytest.mark.slow
 def test_sharding_in_parts_decides_as_the_file(tmp_path: Path) -> None:
     document = yaml.safe_load((TOP / "policies" / "sharding" / "2.0.0.yaml").read_text())
     candidate = document["rule"]["match"][0]["plan"]["candidate"]

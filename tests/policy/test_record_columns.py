@@ -187,6 +187,7 @@ def with_columns() -> dict[str, Any]:
     return value
 
 
+@pytest.mark.slow
 def test_sharding_with_columns_decides_as_with_loops(tmp_path: Path) -> None:
     file = tmp_path / "mine" / "1.0.0.yaml"
     file.parent.mkdir()

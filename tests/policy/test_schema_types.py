@@ -249,6 +249,7 @@ def test_reads_without_a_guard(tmp_path: Path, condition: str, unguarded: str | 
     assert found == ([] if unguarded is None else [f"{unguarded} may be absent"])
 
 
+@pytest.mark.slow
 def test_the_size_of_types_is_bounded(write: Any) -> None:
     many = {f"f{number}": {"type": "integer"} for number in range(6_000)}
     with pytest.raises(PolicyError, match="6,001 types and fields, at most 5,000 are allowed"):

@@ -108,6 +108,7 @@ def test_released_versions_declare_no_other_units_wrong(reference: str) -> None:
     assert sorted(found) == sorted(KNOWN[reference])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CURRENT)
 def test_declared_units_of_current_versions_are_proved(name: str) -> None:
     units = report(*name.split())

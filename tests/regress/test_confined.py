@@ -131,6 +131,7 @@ def test_a_cell_of_a_table(cell: str, run: Run, folder: Path) -> None:
     refused(run, path, "--update")
 
 
+@pytest.mark.slow
 def test_what_may_be_named(run: Run, folder: Path) -> None:
     for name in ("golden.json", "./golden/a b.json", "golden//deep/ü.json", "..golden.json"):
         run("test", suite(folder, name), "--update").ok()

@@ -19,6 +19,7 @@ REQUEST = {
 }
 
 
+@pytest.mark.slow
 def test_constants_that_are_not_read_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     policy, request = engine.load_policy("sharding@2"), engine.Request.from_dict(REQUEST)
     quick = explain(policy, request).to_dict()

@@ -112,6 +112,7 @@ def test_words_are_no_change(run: Run, folder: Path, corpus: Path) -> None:
     run("diff", "sharding@1.0.0", other, "--requests", corpus).ok()
 
 
+@pytest.mark.slow
 def test_files_and_folders(run: Run, folder: Path, corpus: Path) -> None:
     new = newest(folder)
     for right in (new, folder):
@@ -131,6 +132,7 @@ def newest(folder: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_packed_and_from_standard_input(run: Run, folder: Path, corpus: Path) -> None:
     packed = corpus.with_name("r.jsonl.gz")
     packed.write_bytes(gzip.compress(corpus.read_bytes()))
@@ -158,6 +160,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return top
 
 
+@pytest.mark.slow
 def test_git_revisions(run: Run, repository: Path, corpus: Path) -> None:
     for left, right in (
         ("git:HEAD:policies", "policies"),
@@ -252,6 +255,7 @@ def test_odd_and_huge_revisions(
     assert peak < 50_000_000
 
 
+@pytest.mark.slow
 def test_other_files_of_a_revision_are_left_out(run: Run, repository: Path, corpus: Path) -> None:
     (repository / "policies" / "big.bin").write_bytes(os.urandom(5 * 2**20))
     commit(repository)
@@ -307,6 +311,7 @@ def test_diff_requests_that_neither_side_decides_are_errors_not_unchanged(run: R
     assert "0 of 1 decisions change (0.0 %), 1 requests that neither policy can decide" in text
 
 
+@pytest.mark.slow
 def test_diff_of_a_policy_in_parts_takes_its_folder(run: Run, corpus: Path) -> None:
     parts = TOP / "policies" / "sharding" / "3.0.0"
     ran = run("diff", parts, "sharding@3.0.0", "--requests", corpus, "--format", "json")

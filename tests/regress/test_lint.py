@@ -217,6 +217,7 @@ def test_the_shipped_lock_is_current(run: Run, tmp_path: Path) -> None:
     assert (folder / "policies.lock").read_text() == (TOP / "policies" / "policies.lock").read_text()
 
 
+@pytest.mark.slow
 def test_the_lock(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "policies"
     policy = folder / "p" / "1.0.0.yaml"
@@ -324,6 +325,7 @@ def test_numbers_that_an_output_states_and_cells_of_a_table_are_no_magic_numbers
     assert [(each["code"], each["message"]) for each in found] == [("W207", "2 should be a constant")]
 
 
+@pytest.mark.slow
 def test_check_of_two_thousand_matches_takes_seconds(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     rows = "".join(

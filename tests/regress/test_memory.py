@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from engine.base.memory import GENERATIONS, Memory
 from engine.cel import Environment
 from engine.documents.buffers import open_buffers
 from engine.regress.lint import Finding, check_paths
+
+pytestmark = pytest.mark.slow
 
 POLICIES = Path(__file__).parents[2] / "policies"
 

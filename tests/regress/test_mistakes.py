@@ -92,6 +92,7 @@ def test_the_site_without_a_mistake(run: Run, tmp_path: Path) -> None:
     assert run("test", "--policies", tmp_path, tmp_path).code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", SITE["mistakes"], ids=lambda each: each["name"])
 def test_a_mistake_is_reported_once(mistake: dict[str, Any], run: Run, tmp_path: Path) -> None:
     write_site(tmp_path, mistake)

@@ -92,6 +92,7 @@ def test_variables_of_one_name_in_nested_rules(tmp_path: Path) -> None:
     assert {verdicts[each] for each in ("outside", "shadowed", "many", "last")} == {"refuted"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("conditions", "unreachable"),
     [
@@ -188,6 +189,7 @@ def timed(folder: Path, *conditions: str, last: bool = False) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "conditions",
     [
@@ -272,6 +274,7 @@ def asserted(run: Run, folder: Path, *assertions: dict[str, Any]) -> Any:
     return run("check", suite, "--prove", "--format", "json").json
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verdict", "assertion"),
     [
@@ -419,6 +422,7 @@ def test_drawn_policies(tmp_path_factory: pytest.TempPathFactory, conditions: li
             assert proof.verdict != "refuted"
 
 
+@pytest.mark.slow
 def test_claims_that_do_not_depend_on_doubles_are_proved_despite_them(run: Run, tmp_path: Path) -> None:
     """Division of doubles is too much for the solver, and beside the point here."""
     path = tmp_path / "p.yaml"
@@ -441,6 +445,7 @@ def test_claims_that_do_not_depend_on_doubles_are_proved_despite_them(run: Run, 
     assert time.process_time() - start < 30
 
 
+@pytest.mark.slow
 def test_proofs_about_a_folder_with_libraries_leave_them_out(run: Run) -> None:
     ran = run("check", TOP / "policies" / "library", "--prove", "--format", "json")
     ran.ok()

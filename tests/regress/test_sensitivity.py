@@ -100,6 +100,7 @@ def sharding(run: Run, inventory: Path, *more: str) -> dict[tuple[str, str], tup
     return found
 
 
+@pytest.mark.slow
 def test_sharding_over_links(run: Run, tmp_path: Path) -> None:
     found = sharding(run, bridged(tmp_path, 112.0))
     needed = 70_000_000_000 * 2 * 6 // 5
@@ -114,6 +115,7 @@ def test_sharding_over_links(run: Run, tmp_path: Path) -> None:
     assert not any(path == "constants.nvswitch_tp_bonus" for path, _ in found)
 
 
+@pytest.mark.slow
 def test_a_threshold_that_is_not_met(run: Run, tmp_path: Path) -> None:
     found = sharding(run, bridged(tmp_path, 96.0))
     below = math.nextafter(96.0, 0)
@@ -124,6 +126,7 @@ def test_a_threshold_that_is_not_met(run: Run, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_auto_chooses_anew(run: Run, tmp_path: Path) -> None:
     """With more parameters the quantization policy answers otherwise; that is part of what flips."""
     found = sharding(run, bridged(tmp_path, 112.0), "--quantization", "auto")
@@ -131,6 +134,7 @@ def test_auto_chooses_anew(run: Run, tmp_path: Path) -> None:
     assert found["quantization", "other"][1] == "tensor-parallel"
 
 
+@pytest.mark.slow
 def test_it_fits_a_terminal(run: Run, tmp_path: Path) -> None:
     ran = run("explain", "--inventory", bridged(tmp_path, 112.0), "--params", "70B", "--quantization", "bf16")
     tail = ran.out.split("What would flip the decision")[1]
@@ -232,6 +236,7 @@ def test_field_called_count_is_not_devices(run: Run, tmp_path: Path) -> None:
     assert "devices" not in text
 
 
+@pytest.mark.slow
 def test_what_was_not_moved_is_listed(run: Run, tmp_path: Path) -> None:
     ran = run("explain", "--inventory", "2xH100-SXM", "--params", "7B", "--quantization", "bf16",
               "--policy", "sharding@2.0.0", "--format", "json")  # fmt: skip
@@ -241,6 +246,7 @@ def test_what_was_not_moved_is_listed(run: Run, tmp_path: Path) -> None:
     assert ran.json["moved"] > 20
 
 
+@pytest.mark.slow
 def test_cells_of_catalogs_are_moved(run: Run, tmp_path: Path) -> None:
     found = sharding(run, bridged(tmp_path, 112.0))
     assert any(path.startswith("catalogs.quantization.bf16.bits_per_param") for path, _ in found)

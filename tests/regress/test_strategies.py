@@ -68,6 +68,7 @@ class Reached(Exception):
     """Every match was reached."""
 
 
+@pytest.mark.slow
 def test_requests_of_a_policy_on_any_subject_are_valid_and_reach_every_match(policy: Policy) -> None:
     reached: Counter[str | None] = Counter()
     every = {match.id for match in policy.compiled.rule.matches}
@@ -115,6 +116,7 @@ def test_vocabulary_of_a_policy_has_its_literals_and_what_it_reads(policy: Polic
     assert words.inputs["path"].patterns == ["^/v[0-9]+/admin$"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "match"),
     [

@@ -426,6 +426,7 @@ def test_mutants_of_a_policy_change_outputs_texts_lists_and_bools(tmp_path: Path
     assert not any(name.startswith("root: explanation") for name in names)
 
 
+@pytest.mark.slow
 def test_mutants_of_outputs_that_no_case_compares_survive(run: Run, tmp_path: Path) -> None:
     (tmp_path / "deny.yaml").write_text(DENY)
     suite = tmp_path / "deny_test.yaml"

@@ -105,6 +105,7 @@ def test_sglang(run: Run) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inventory", ["8xH100-SXM", "2x8xH100-SXM", "4xRTX-4090", "8xMI300X"])
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b"])
 @pytest.mark.parametrize("quantization", ["fp32", "bf16", "int8", "int4"])

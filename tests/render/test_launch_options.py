@@ -50,6 +50,7 @@ def test_catalog_commands_newest_row_has_the_newest_version() -> None:
         assert any(row["until"] is None or numbers(row["until"]) == numbers(newest) for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -576,6 +576,7 @@ LAYOUTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["vllm", "sglang", "trtllm-serve"])
 def test_each_device_is_used_by_one_server(form: str) -> None:
     refused = 0

@@ -182,6 +182,7 @@ def test_findings(form: str, run: Run, tmp_path: Path) -> None:
         json.loads(ran.out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

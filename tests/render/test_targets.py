@@ -44,6 +44,7 @@ def parse(target: Target, output: str) -> object:
     return readers[target.syntax](output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_target_example_renders_in_its_syntax(name: str, run: Run) -> None:
     target = TARGETS[name]
@@ -67,6 +68,7 @@ def test_target_has_every_required_part(name: str) -> None:
         assert not isinstance(code, ast.Raise) or "RenderError(" in ast.unparse(code)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inventory", PLANLESS)
 @pytest.mark.parametrize("name", TARGETS)
 def test_target_without_a_plan_renders_or_raises_render_error(name: str, inventory: str) -> None:
@@ -84,6 +86,7 @@ def test_target_has_a_section_in_the_docs_and_a_word_in_help(name: str, run: Run
     assert name in re.split(r"[\s,]+", words.strip().rstrip("."))
 
 
+@pytest.mark.slow
 def test_trace_option_of_a_target_is_what_its_output_shows(run: Run) -> None:
     for target in targets():
         ran = run("eval", *shlex.split(target.example), "--explain", "--format", target.name)
@@ -201,6 +204,7 @@ def test_installed_target_is_a_format_of_the_command_line(value: str, site: Path
         engine.render.render(decision, "acme-serve")
 
 
+@pytest.mark.slow
 def test_installed_target_works_in_a_process_of_its_own(tmp_path: Path) -> None:
     install(tmp_path, ACME, "acme-serve = acme_targets")
     arguments = ["eval", *shlex.split(TARGETS["vllm"].example), "--format", "acme-serve"]
