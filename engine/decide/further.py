@@ -7,7 +7,8 @@ what serves more requests is kept. The groups share the requests (engine.decide.
 
 - If the request sets a concurrency, it is divided so that all groups together serve the most.
 - If it sets limits and no concurrency, each group serves the largest concurrency within the limits.
-- If it sets a rate that one group does not serve, groups are added until they serve it together.
+- If it sets a rate that one group of equal devices does not serve, groups are added until they serve it
+  together.
 
 Host memory is not divided: further plans keep all weights on devices.
 """
@@ -48,8 +49,10 @@ def with_further(decision: Decision, decide: Decide, *, find: bool = False) -> D
     if plan is None or plan.leftover is None or request is None or request.inventory is None:
         return decision
     groups = _Groups(request, request.inventory, plan.leftover, decide)
-    if not rate_of(plan) or serving_of(request).get(RATE) is not None:
-        return groups.ended(decision, [plan], plan.leftover.reason)
+    rate = serving_of(request).get(RATE)
+    if not rate_of(plan) or rate is not None:
+        best = _equal_instead(decision, cast(float, rate), decide) if find and rate_of(plan) else None
+        return groups.ended(decision, [plan], plan.leftover.reason) if best is None else best
     grow = groups.found if find else groups.divided
     best = grow(decision)
     for devices in groups.equal(plan):
@@ -62,6 +65,27 @@ def with_further(decision: Decision, decide: Decide, *, find: bool = False) -> D
     if find:
         request = with_serving(request, CONCURRENCY, _concurrency(best))
     return replace(best, request=request, trace=decision.trace, auto=decision.auto)
+
+
+def _equal_instead(decision: Decision, rate: float, decide: Decide) -> Decision | None:
+    """Return groups of equal devices that serve a rate together instead of a pipeline over unequal ones."""
+    plan, request = decision.plan, decision.request
+    assert plan is not None
+    assert plan.leftover is not None
+    assert request is not None
+    assert request.inventory is not None
+    asked = with_serving(request, CONCURRENCY, None)
+    groups = _Groups(asked, request.inventory, plan.leftover, decide)
+    serving = []
+    for devices in groups.equal(plan):
+        first = groups.fastest(groups.only(asked, devices), rate)
+        if first is not None:
+            serving.append(groups.serving(first, rate))
+    best = max((each for each in serving if _total(each) >= rate), key=_total, default=None)
+    if best is None:
+        return None
+    request = with_serving(request, CONCURRENCY, _concurrency(best))
+    return replace(best, request=request, found=None, trace=decision.trace, auto=decision.auto)
 
 
 def together(finder: Finder, decide: Decide) -> tuple[float, Decision]:

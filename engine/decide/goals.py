@@ -467,13 +467,13 @@ def nearest(request: Request, decide: Callable[[Request], Decision]) -> list[Rem
     values: dict[str, Json] = {
         name: max(asked, rounded_up(times[name] or asked)) for name, asked in asked_all.items()
     }
-    return [Remedied("limits", "serving", values, plan.strategy, speed=Speed.of(plan.estimates))]
+    return [Remedied("limits", "serving", values, plan.strategy, speed=Speed.of(plan))]
 
 
 def _remedied(name: str, value: float, decision: Decision, asked: float) -> Remedied:
     plan = decision.plan
     assert plan is not None
-    return Remedied(name, f"serving.{name}", value, plan.strategy, asked, speed=Speed.of(plan.estimates))
+    return Remedied(name, f"serving.{name}", value, plan.strategy, asked, speed=Speed.of(plan))
 
 
 def _relaxed(
@@ -536,5 +536,5 @@ def slower(request: Request, best: float, decision: Decision) -> list[Remedied]:
         return []
     value = rounded_down(best)
     plan = decision.plan
-    speed = Speed.of(plan.estimates)
+    speed = Speed.of(plan)
     return [Remedied(RATE, f"serving.{RATE}", value, plan.strategy, asked, speed=speed)]

@@ -161,7 +161,7 @@ class _Negotiation:
                 change = _change(tried, tried.values[position], plan)
                 found[number] = Remedied(
                     *(change.id, change.change, change.value, plan.strategy, change.asked, change.text),
-                    speed=Speed.of(plan.estimates),
+                    speed=Speed.of(plan),
                 )
         return found
 
@@ -255,7 +255,7 @@ class _Negotiation:
         assert plan is not None
         made = ((cheaper, other), (dearer, position))
         changes = tuple(_change(self.tries[n], self.tries[n].values[value], plan) for n, value in made)
-        return Combination(changes, plan.strategy, Speed.of(plan.estimates))
+        return Combination(changes, plan.strategy, Speed.of(plan))
 
 
 def first(count: int, helps: Callable[[int], bool], *, growing: bool) -> int | None:

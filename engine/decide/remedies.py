@@ -9,7 +9,7 @@ from engine.base.records import record
 if TYPE_CHECKING:
     from engine.base.jsontypes import Json
     from engine.decide.dicts import ChangeDict, CombinationDict, RemedyDict, SpeedDict
-    from engine.plan.plan import Estimates, Strategy
+    from engine.plan.plan import Plan, Strategy
 
 
 @record
@@ -45,13 +45,15 @@ class Speed:
     share: float | None = None
 
     @classmethod
-    def of(cls, estimates: Estimates | None) -> Speed | None:
-        """Return the speed of a plan; None if the policy estimates none."""
+    def of(cls, plan: Plan) -> Speed | None:
+        """Return the speed of a plan with all of its groups; None if the policy estimates none."""
+        estimates = plan.estimates
         if estimates is None:
             return None
+        together = None if plan.fleet is None else plan.fleet.throughput_tokens_per_sec
         return cls(
             estimates.loaded_time_per_output_token_ms or estimates.time_per_output_token_ms,
-            estimates.saturated_tokens_per_sec or estimates.tokens_per_sec,
+            together or estimates.saturated_tokens_per_sec or estimates.tokens_per_sec,
         )
 
     def to_dict(self) -> SpeedDict:

@@ -165,6 +165,9 @@ def test_a_rate_beyond_all_groups_names_the_highest_one() -> None:
     assert plan.fleet is not None
     assert plan.fleet.requests_per_sec >= change.value
     assert len(plan.further) == 1
+    together = plan.fleet.throughput_tokens_per_sec
+    assert change.speed is not None
+    assert change.speed.throughput_tokens_per_sec == pytest.approx(together, rel=0.01)
 
 
 def test_equal_groups_replace_a_pipeline_over_unequal_devices() -> None:
@@ -175,6 +178,23 @@ def test_equal_groups_replace_a_pipeline_over_unequal_devices() -> None:
     assert len({shard.device.name for shard in mixed.shards}) == 2
     assert plan.fleet is not None
     assert plan.fleet.requests_per_sec > rate(mixed)
+
+
+def test_equal_groups_that_serve_a_rate_replace_a_pipeline_over_unequal_devices() -> None:
+    """Four A100 serve fewer than 30 requests/s, and a pipeline over all eight devices serves them."""
+    found = engine.decide(
+        inventory="4xA100-SXM-80GB+4xL40S",
+        model="llama-3.1-8b",
+        quantization="fp8",
+        context=8192,
+        rate="30/s",
+    )
+    plan = found.plan
+    assert plan is not None
+    assert plan.fleet is not None
+    assert plan.fleet.requests_per_sec >= 30.0
+    groups = [{shard.device.name for shard in each.shards} for each in (plan, *plan.further)]
+    assert groups == [{"A100-SXM-80GB"}, {"L40S"}]
 
 
 def test_devices_that_fit_nothing_stay_idle_with_the_refusal() -> None:

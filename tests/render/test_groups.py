@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,18 @@ def test_commands_of_groups_on_nodes_number_devices_from_0(run: Run, tmp_path: P
     assert "--port" not in out
     objects = list(yaml.safe_load_all(run("eval", *asked, "--format", "kubernetes").out))
     assert [each["metadata"]["name"] for each in objects] == ["vllm-llama-3-1-8b", "vllm-llama-3-1-8b-2"]
+
+
+def test_groups_over_the_same_nodes_start_ray_clusters_of_their_own(run: Run, tmp_path: Path) -> None:
+    machines = ("a=2xA100-SXM-40GB", "b=4xH100-PCIE", "--network", "InfiniBand=50")
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text(run("inventory", "join", *machines).ok().out)
+    goals = ("--quantization", "fp8", "--concurrency", "64", "--context", "4096")
+    out = run("eval", "--inventory", fleet, "--model", "glm-4.5-air", *goals, "--format", "vllm").ok().out
+    heads = re.findall(r"ray start --head --port=(\d+)", out)
+    assert len(heads) == len(set(heads)) == 2
+    assert re.findall(r'"--address=\$HEAD:(\d+)"', out) == heads
+    assert out.count(f"RAY_ADDRESS=127.0.0.1:{heads[1]} vllm serve") == 1
 
 
 def test_files_of_groups_have_names_of_their_own(run: Run) -> None:

@@ -45,6 +45,8 @@ def commands(launch: Launch) -> Iterator[Command]:
         for position, share in enumerate(group.shares):
             lines = comments(launch, groups, number, position)
             environment = {**launch.environment_on(share), **stage_variables(launch)}
+            if ray is not None and launch.servers_before and position == 0:  # another cluster is on the node
+                environment["RAY_ADDRESS"] = f"127.0.0.1:{ray}"
             place = launch.servers_before + number
             own = launch.spelled({**node_values(launch, group, position, place, _HEAD), "port": port})
             serve = ("vllm", "serve", launch.model_argument)
@@ -200,7 +202,7 @@ def ray_port(launch: Launch, group: Group) -> int | None:
         return None
     assert launch.row is not None
     by_itself = "nodes" in launch.row["options"] and launch.device_kind not in (launch.row["ray_kinds"] or ())
-    return None if by_itself and group.is_even else launch.row["ray"]
+    return None if by_itself and group.is_even else launch.row["ray"] + launch.servers_before
 
 
 def stage_variables(launch: Launch) -> dict[str, str]:
