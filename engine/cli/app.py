@@ -71,7 +71,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Resolve a command; suggest similar names for unknown ones."""
         if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
-            ctx.fail(f"unknown command '{args[0]}'; {near(args[0], _COMMANDS)}")
+            hint = near(args[0], _COMMANDS) or "engine --help lists the commands"
+            ctx.fail(f"unknown command '{args[0]}'; {hint}")
         return super().resolve_command(ctx, args)
 
     def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
