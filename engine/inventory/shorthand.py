@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from engine.base.errors import RequestError
 from engine.base.records import replace
@@ -36,12 +37,32 @@ def read_shorthand(text: str, hardware: Hardware) -> Imported:
     devices: list[Device] = []
     interconnects: dict[str, Interconnect] = {}
     notes: list[str] = []
+    ends: list[int] = []
     for part in parts_of(text):
         for link in _part(written(part, hardware), hardware, devices, notes):
             known = interconnects.setdefault(link.kind, link)
             if link.bandwidth_gbps < known.bandwidth_gbps:
                 interconnects[link.kind] = link
+        ends.append(len(devices))
+    devices = _on_own_nodes(devices, ends)
     return Imported(Inventory(tuple(devices), tuple(interconnects.values()), name=text), tuple(notes))
+
+
+def _on_own_nodes(devices: list[Device], ends: list[int]) -> list[Device]:
+    """Number the nodes through all parts: where one part is several machines, no other part is within them.
+
+    Args:
+        devices: those of all parts, whose nodes are numbered from 0 in each part.
+        ends: where the devices of each part end.
+    """
+    if all(device.node is None for device in devices):
+        return devices
+    names: dict[tuple[int, str | None], str] = {}
+    return [
+        replace(device, node=names.setdefault((first, device.node), f"node{len(names)}"))
+        for first, end in pairwise([0, *ends])
+        for device in devices[first:end]
+    ]
 
 
 def _part(part: str, hardware: Hardware, devices: list[Device], notes: list[str]) -> Iterator[Interconnect]:

@@ -28,3 +28,17 @@ def test_a_number_alone_gets_the_products_of_that_number(run: Run) -> None:
         "error: 2x3090: unknown product '3090'",
         "  hint: did you mean 'RTX-3090' or 'RTX-3090-Ti'?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [
+        ("2x2xH100-SXM+4xB200-SXM", ["node0"] * 2 + ["node1"] * 2 + ["node2"] * 4),
+        ("2x1xH100-SXM+2x1xL40S", ["node0", "node1", "node2", "node3"]),
+        ("1xL40S+2x1xH100-SXM", ["node0", "node1", "node2"]),
+        ("1xA100-SXM-80GB+1xL40S", [None, None]),
+    ],
+)
+def test_machines_of_one_part_are_not_those_of_another(text: str, nodes: list[str | None], run: Run) -> None:
+    found = run("inventory", "show", text, "--format", "json").ok().json["devices"]
+    assert [device.get("node") for device in found] == nodes
