@@ -307,6 +307,10 @@ class Finder:
         return Found(value, how, beyond.refusal.requirement, beyond.explanation)
 
 
+_LONGER = (1.5, 4.0)
+"""How many times longer requests may take beside others than one alone."""
+
+
 class Changes:
     """Decides changes of a request with a rate that no concurrency serves, each one at a few concurrencies.
 
@@ -331,8 +335,10 @@ class Changes:
         """
         rate = cast("float | None", serving_of(request).get(RATE))
         refused = decision = decide(request)
-        if rate is None or not self.best:
+        if rate is None or decision.feasible:
             return decision
+        if not self.best:
+            return self._from_one(request, rate, decide) or decision
         searches = [_searched(decision)]
         for concurrency in self._concurrencies(rate, _available(request)):
             if decision.feasible:
@@ -346,6 +352,25 @@ class Changes:
             all(each.complete for each in searches),
         )
         return replace(refused, refusal=replace(refused.refusal, search=SearchEffort(candidates, complete)))
+
+    def _from_one(
+        self, request: Request, rate: float, decide: Callable[[Request], Decision]
+    ) -> Decision | None:
+        """Return a decision that serves the rate of a request of which nothing was served before its change.
+
+        The concurrencies that are tried are that of the rate at the latency of one request, and multiples.
+        """
+        alone = decide(with_serving(with_serving(request, CONCURRENCY, 1), RATE, None))
+        if not alone.feasible or not _rate(alone):
+            return None
+        for longer in _LONGER:
+            concurrency = max(1, round(rate / _rate(alone) * longer))
+            if concurrency > MOST_CONCURRENCY:
+                return None
+            decision = decide(with_serving(request, CONCURRENCY, concurrency))
+            if decision.feasible:
+                return decision
+        return None
 
     def _concurrencies(self, rate: float, devices: int) -> list[int]:
         served = self.concurrency * rate / self.best

@@ -272,3 +272,25 @@ def test_goals_in_python_that_mean_nothing_are_refused(arguments: dict[str, Any]
 def test_whole_numbers_are_accepted_for_limits() -> None:
     request = {"serving": {"max_ttft_ms": 1000, "max_tpot_ms": 40, "concurrency": 8}}
     assert engine.decide(**L40S, request=request).feasible
+
+
+@pytest.mark.parametrize(
+    ("inventory", "model", "goals", "change"),
+    [
+        ("1xH100-SXM", "llama-3.1-70b", {"quantization": "bf16", "rate": "5/s"}, "devices"),
+        (
+            "8xH100-SXM",
+            "llama-3.1-8b",
+            {"quantization": "fp8", "rate": "5/s", "objective": "cost"},
+            "objective",
+        ),
+    ],
+)
+def test_one_change_helps_a_rate_where_nothing_fits_without_it(
+    inventory: str, model: str, goals: dict[str, Any], change: str
+) -> None:
+    """What needs several concurrent requests is tried with as many."""
+    found = engine.decide(inventory=inventory, model=model, context=8192, **goals)
+    assert not found.feasible
+    assert change in [remedy.change.rpartition(".")[2] for remedy in found.remedies]
+    assert found.combinations == ()
