@@ -309,7 +309,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=0, help="also fit all rows anew, with this many rounds")
+    parser.add_argument(
+        "--rounds", type=int, default=0, help="also fit all rows again, with this many rounds"
+    )
     rounds = parser.parse_args().rounds
     variant = Variant()
     cases = [*measured(), *tabled(), *choices(0.35)]

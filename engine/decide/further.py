@@ -76,12 +76,8 @@ def _equal_instead(decision: Decision, rate: float, decide: Decide) -> Decision 
     assert request.inventory is not None
     asked = with_serving(request, CONCURRENCY, None)
     groups = _Groups(asked, request.inventory, plan.leftover, decide)
-    serving = []
-    for devices in groups.equal(plan):
-        first = groups.fastest(groups.only(asked, devices), rate)
-        if first is not None:
-            serving.append(groups.serving(first, rate))
-    best = max((each for each in serving if _total(each) >= rate), key=_total, default=None)
+    serving = (each for each in groups.over_equal(plan, rate) if _total(each) >= rate)
+    best = max(serving, key=_total, default=None)
     if best is None:
         return None
     request = with_serving(request, CONCURRENCY, _concurrency(best))
@@ -104,11 +100,8 @@ def together(finder: Finder, decide: Decide) -> tuple[float, Decision]:
         return served, best
     groups = _Groups(request, best.request.inventory, first.plan.leftover, decide)
     grown = groups.serving(first, rate)
-    for devices in groups.equal(first.plan):
-        if _total(grown) < rate:
-            other = groups.fastest(groups.only(request, devices), rate)
-            if other is not None:
-                grown = max(grown, groups.serving(other, rate), key=_total)
+    if _total(grown) < rate:
+        grown = max([grown, *groups.over_equal(first.plan, rate)], key=_total)
     asked = with_serving(request, CONCURRENCY, _concurrency(grown))
     return _total(grown), replace(grown, request=asked, auto=best.auto)
 
@@ -203,6 +196,13 @@ class _Groups:
             plans.append(further.plan)
             counts.append(_concurrency(further))
         return _with_fleet(self.ended(decision, plans, why), counts)
+
+    def over_equal(self, plan: Plan, rate: float) -> Iterator[Decision]:
+        """Yield groups for a rate, of which the first has equal devices of a plan over unequal ones."""
+        for devices in self.equal(plan):
+            first = self.fastest(self.only(self.request, devices), rate)
+            if first is not None:
+                yield self.serving(first, rate)
 
     def first(self, request: Request, *, find: bool) -> Decision | None:
         """Return the decision on a request, at the concurrency within its limits if that is to be found."""

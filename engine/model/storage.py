@@ -442,8 +442,8 @@ def _section_of(value: JsonObject, rows: Mapping[str, Row], path: Path) -> tuple
             raise RequestError(f"{name}: expected a mapping, found {quote(section)}", path=(*path, name))
     if not found:
         return None, {}
-    told = (name for name in found if _method(found[name], name, rows) != _UNNAMED)
-    name = next(told, next(iter(found)))
+    named = (name for name in found if _method(found[name], name, rows) != _UNNAMED)
+    name = next(named, next(iter(found)))
     return name, found[name]
 
 

@@ -1,4 +1,4 @@
-"""The estimates of a policy with other constants, without compiling it anew."""
+"""The estimates of a policy with other constants, without compiling it again."""
 
 from __future__ import annotations
 
